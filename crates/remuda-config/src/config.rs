@@ -1,0 +1,234 @@
+//! The validated configuration: what every other crate reads.
+//!
+//! Purpose: domain types in which an invalid setting cannot be expressed, one part
+//! per component of the server. Owner: built once by `remuda serve`, then sent over
+//! the control socket to every worker, hence serializable. Invariant: nothing in here
+//! is optional because it was not set; `Option` means that an operator can turn the
+//! thing off.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+/// Everything a server needs to know, with all defaults applied.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Config {
+    /// Where to listen; never empty.
+    pub bind: Vec<BindAddress>,
+    /// Folder for compiled components.
+    pub cache: PathBuf,
+    pub workers: Workers,
+    pub limits: Limits,
+    pub http: Http,
+    pub shutdown: Shutdown,
+    pub outbound: Outbound,
+    pub log: Log,
+    /// Never empty; no two routes share host and path.
+    pub routes: Vec<Route>,
+}
+
+/// One address to listen on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum BindAddress {
+    /// `127.0.0.1:8000`, `[::1]:8000`, `localhost:8000`, `:8000`. The host is
+    /// lower case and without brackets; empty, it stands for all interfaces, IPv4 and
+    /// IPv6. Host names are resolved when bound; port 0 lets the kernel choose.
+    Tcp { host: String, port: u16 },
+    /// `unix:/run/app.sock`
+    Unix(PathBuf),
+    /// `fd:3`: a listening socket inherited from whoever started the server.
+    Descriptor(i32),
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Workers {
+    /// Number of worker processes, at least 1 (already resolved if it was "auto").
+    pub count: usize,
+    /// Length of each listening socket's accept queue, in connections.
+    pub backlog: u32,
+    /// How long a worker may take from its start to being ready.
+    pub boot_timeout: Duration,
+}
+
+/// Limits of one worker.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Requests in flight at the same time.
+    pub concurrency: usize,
+    /// Requests waiting for one of those places.
+    pub queue: usize,
+    /// Longest wait in that queue.
+    pub queue_timeout: Duration,
+    /// From the request head to the response head.
+    pub request_timeout: Duration,
+    /// Longest silence of a guest between two frames of a response body.
+    pub response_idle_timeout: Duration,
+    /// Longest work of a guest after its response has ended.
+    pub after_response_timeout: Duration,
+    /// Bytes of all memories and tables of one instance together.
+    pub memory: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Http {
+    /// An idle connection is closed after this time.
+    pub keep_alive_timeout: Duration,
+    /// A request head must be complete this long after its first byte.
+    pub header_timeout: Duration,
+    /// Longest silence of a client between two frames of a request body.
+    pub body_timeout: Duration,
+    /// Connections a worker holds open at the same time.
+    pub max_connections: usize,
+    /// Bytes of one request head.
+    pub max_header_bytes: usize,
+    /// Bytes of one request body.
+    pub max_body: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Shutdown {
+    /// How long a drain waits for requests in flight.
+    pub graceful_timeout: Duration,
+}
+
+/// What guests may ask of the network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Outbound {
+    /// Origins that guests may call; empty denies all.
+    pub allow: Vec<OriginPattern>,
+    /// TCP connect and TLS handshake together.
+    pub connect_timeout: Duration,
+    /// From the request being sent to the response head.
+    pub first_byte_timeout: Duration,
+    /// Longest silence of an upstream between two frames of a response body.
+    pub between_bytes_timeout: Duration,
+    /// Requests in flight to one authority, per worker.
+    pub max_per_host: usize,
+}
+
+/// `https://api.example.com`, `http://127.0.0.1:8081` or `https://*.example.com`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OriginPattern {
+    pub scheme: OriginScheme,
+    /// Lower case, without brackets and without the leading `*.`.
+    pub host: String,
+    /// Any name below `host`, but not `host` itself.
+    pub subdomains: bool,
+    pub port: u16,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OriginScheme {
+    Http,
+    Https,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Log {
+    pub format: LogFormat,
+    pub level: LogLevel,
+    pub access: AccessLog,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LogFormat {
+    /// Human on a terminal, JSON otherwise.
+    Auto,
+    Human,
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AccessLog {
+    Off,
+    /// The Common Log Format.
+    Common,
+    Json,
+}
+
+/// A path prefix (and host) bound to a component and its settings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Route {
+    /// Begins with `/`, and ends with none unless it is `/`; as it stands in a URL, so
+    /// percent-encoded where needed. Matches whole path segments.
+    pub path: String,
+    /// Lower case, without port; an IPv6 address in brackets. `None` matches every host.
+    pub host: Option<String>,
+    /// Absolute once loaded.
+    pub component: PathBuf,
+    /// `None` keeps the default of the component's kind ([`Instances::default_for_02`],
+    /// [`Instances::default_for_03`]).
+    pub instances: Option<Instances>,
+    /// Environment variables of the guest, nothing else is visible to it.
+    pub env: Vec<(String, String)>,
+    pub mounts: Vec<Mount>,
+    pub limits: RouteLimits,
+}
+
+/// A route's own limits, lower than or equal to the worker's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RouteLimits {
+    pub concurrency: usize,
+    pub request_timeout: Duration,
+    pub response_idle_timeout: Duration,
+    pub after_response_timeout: Duration,
+    pub memory: u64,
+}
+
+/// How many requests an instance serves.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Instances {
+    /// A new one for every request.
+    Fresh,
+    Reuse {
+        /// Requests before it is retired.
+        max_requests: u64,
+        /// Requests at the same time; always 1 for 0.2 components.
+        max_concurrency: usize,
+        /// Retired after being idle for so long.
+        idle_timeout: Duration,
+    },
+}
+
+impl Instances {
+    /// What a `wasi:http/incoming-handler@0.2` component gets when nothing is said.
+    pub const fn default_for_02() -> Self {
+        Self::Fresh
+    }
+
+    /// What a `wasi:http/handler@0.3` component gets when nothing is said, and what
+    /// fills the parts of a `reuse` that were not given: 1000 requests, 16 at a time,
+    /// 60 s idle. A test holds it equal to the defaults in [`crate::ROUTE_KEYS`].
+    pub const fn default_for_03() -> Self {
+        Self::Reuse {
+            max_requests: 1000,
+            max_concurrency: 16,
+            idle_timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+/// A folder of the host that guests see.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mount {
+    /// Absolute once loaded.
+    pub host: PathBuf,
+    /// Absolute path inside the guest.
+    pub guest: String,
+    pub write: bool,
+}
+
+/// What a bound address became: the real port, the path, the inherited descriptor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BoundAddress {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
+}

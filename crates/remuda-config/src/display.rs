@@ -1,0 +1,60 @@
+//! How addresses and origins are written.
+//!
+//! Purpose: logs, errors and the effective settings print them alike. Owner: the
+//! types of `config`. Invariant: a [`BindAddress`] or [`OriginPattern`] written this
+//! way reads as itself again.
+
+use std::fmt;
+
+use crate::{
+    config::{BindAddress, BoundAddress, OriginPattern},
+    value::bracketed,
+};
+
+impl fmt::Display for BindAddress {
+    /// `127.0.0.1:8000`, `[::1]:8000`, `unix:/run/app.sock`, `fd:3`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { host, port } => write!(f, "{}:{port}", bracketed(host)),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Descriptor(descriptor) => write!(f, "fd:{descriptor}"),
+        }
+    }
+}
+
+impl fmt::Display for BoundAddress {
+    /// `http://127.0.0.1:8000`, `unix:/run/app.sock`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "http://{address}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl fmt::Display for OriginPattern {
+    /// `https://*.example.com`, with the port unless it is the scheme's own.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let wildcard = if self.subdomains { "*." } else { "" };
+        write!(f, "{}://{wildcard}{}", self.scheme.name(), bracketed(&self.host))?;
+        if self.port == self.scheme.default_port() { Ok(()) } else { write!(f, ":{}", self.port) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv6Addr, SocketAddr};
+
+    use crate::config::BoundAddress;
+
+    #[test]
+    fn a_bound_address_can_be_opened_in_a_browser() {
+        for (bound, shown) in [
+            (BoundAddress::Tcp(([127, 0, 0, 1], 8000).into()), "http://127.0.0.1:8000"),
+            (BoundAddress::Tcp(SocketAddr::from((Ipv6Addr::LOCALHOST, 80))), "http://[::1]:80"),
+            (BoundAddress::Unix("/run/app.sock".into()), "unix:/run/app.sock"),
+        ] {
+            assert_eq!(bound.to_string(), shown);
+        }
+    }
+}

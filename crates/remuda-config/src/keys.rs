@@ -1,0 +1,245 @@
+//! The table of keys.
+//!
+//! Purpose: the one place that lists every setting: flags, variables, defaults,
+//! suggestions, the effective settings and the reference all come from it. Owner:
+//! whoever adds a setting. Invariant: an available key is read by validation exactly
+//! once; a later one is refused wherever it is set.
+
+use crate::key::{Arity, Key};
+
+/// Every key above the routes, in the order in which they are printed.
+pub const KEYS: &[Key] = &[
+    Key::new("bind", "Address to listen on: HOST:PORT, :PORT, unix:PATH or fd:NUMBER")
+        .value("ADDRESS", "127.0.0.1:8000")
+        .flag("bind", &["addr"])
+        .short('b')
+        .arity(Arity::List),
+    Key::new("cache", "Folder for compiled components; auto is remuda in the user's cache folder")
+        .value("FOLDER", "auto")
+        .flag("cache", &["cache-dir"]),
+    Key::later("admin", "Address for health checks, metrics and status"),
+    Key::later("control", "Unix socket for remuda ctl"),
+    // workers
+    Key::new("workers.count", "Number of worker processes; auto is cores × profile")
+        .value("NUMBER", "auto")
+        .flag("workers", &[])
+        .short('w'),
+    Key::new("workers.profile", "Workers per core for auto: cpu 1, mixed 1.5, io 2")
+        .value("PROFILE", "mixed")
+        .flag("profile", &[]),
+    Key::new("workers.backlog", "Connections that may wait in a listening socket")
+        .value("NUMBER", "2048")
+        .flag("backlog", &[]),
+    Key::new("workers.boot_timeout", "Longest time from a worker's start to its being ready")
+        .value("DURATION", "60s")
+        .flag("boot-timeout", &[]),
+    Key::new("workers.accept", "How workers share a listening socket: shared")
+        .value("MODE", "shared")
+        .flag("accept", &[]),
+    Key::later("workers.memory", "Memory budget of one worker"),
+    Key::later("workers.heartbeat_timeout", "Longest silence of a worker before it is killed"),
+    Key::later("workers.max_requests", "Requests after which a worker is replaced"),
+    Key::later("workers.max_requests_jitter", "Random addition to max_requests"),
+    Key::later("workers.max_lifetime", "Age at which a worker is replaced"),
+    Key::later("workers.recycle_rss", "Resident memory at which a worker is replaced"),
+    Key::later("workers.kill_rss", "Resident memory at which a worker is killed"),
+    Key::later("workers.blocking_threads", "Threads for CPU-heavy guests in each worker"),
+    // limits
+    Key::new("limits.concurrency", "Requests in flight at the same time, per worker")
+        .value("NUMBER", "1000")
+        .flag("limit-concurrency", &["concurrency"]),
+    Key::new("limits.queue", "Requests waiting for a place, per worker; more get 503")
+        .value("NUMBER", "1000")
+        .flag("queue", &["limit-queue"]),
+    Key::new("limits.queue_timeout", "Longest wait for a place before 503")
+        .value("DURATION", "1s")
+        .flag("queue-timeout", &[]),
+    Key::new("limits.request_timeout", "Longest time until the response head, then 504")
+        .value("DURATION", "30s")
+        .flag("request-timeout", &[]),
+    Key::new("limits.response_idle_timeout", "Longest silence within a response body")
+        .value("DURATION", "30s")
+        .flag("response-idle-timeout", &[]),
+    Key::new("limits.after_response_timeout", "Longest work of a guest after its response")
+        .value("DURATION", "30s")
+        .flag("after-response-timeout", &[]),
+    Key::later("limits.cpu_time", "CPU time of a guest per request"),
+    Key::new("limits.memory", "Memory of one instance: all its memories and tables together")
+        .value("SIZE", "128MiB")
+        .flag("limit-memory", &["max-memory-size"]),
+    // http
+    Key::new("http.keep_alive_timeout", "Idle connections are closed after this time")
+        .value("DURATION", "15s")
+        .flag("keep-alive-timeout", &["timeout-keep-alive", "keep-alive"]),
+    Key::new("http.header_timeout", "Longest time for a request head to arrive, then 408")
+        .value("DURATION", "10s")
+        .flag("header-timeout", &[]),
+    Key::new("http.body_timeout", "Longest silence within a request body, then 408")
+        .value("DURATION", "30s")
+        .flag("body-timeout", &[]),
+    Key::new("http.max_connections", "Open connections, per worker")
+        .value("NUMBER", "10000")
+        .flag("max-connections", &["worker-connections"]),
+    Key::later("http.max_keep_alive", "Idle connections kept open"),
+    Key::new("http.max_header_bytes", "Size of a request head, then 431")
+        .value("SIZE", "64KiB")
+        .flag("max-header-bytes", &["h11-max-incomplete-event-size"]),
+    Key::new("http.max_body", "Size of a request body, then 413")
+        .value("SIZE", "16MiB")
+        .flag("max-body", &[]),
+    // shutdown
+    Key::later("shutdown.drain_delay", "Time to go on accepting after readiness went false"),
+    Key::new("shutdown.graceful_timeout", "Longest wait for requests in flight when stopping")
+        .value("DURATION", "30s")
+        .flag("graceful-timeout", &["timeout-graceful-shutdown"]),
+    // outbound
+    Key::new("outbound.allow", "Origin that guests may call, such as https://*.example.com")
+        .value("ORIGIN", "none")
+        .flag("outbound-allow", &[])
+        .arity(Arity::List),
+    Key::new("outbound.connect_timeout", "Longest connect and TLS handshake of a guest's request")
+        .value("DURATION", "5s")
+        .flag("outbound-connect-timeout", &[]),
+    Key::new("outbound.first_byte_timeout", "Longest wait for an upstream's response head")
+        .value("DURATION", "15s")
+        .flag("outbound-first-byte-timeout", &[]),
+    Key::new(
+        "outbound.between_bytes_timeout",
+        "Longest silence within an upstream's response body",
+    )
+    .value("DURATION", "15s")
+    .flag("outbound-between-bytes-timeout", &[]),
+    // A quarter of limits.concurrency: one hung upstream leaves places for the others.
+    Key::new("outbound.max_per_host", "Guests' requests in flight to one authority, per worker")
+        .value("NUMBER", "250")
+        .flag("outbound-max-per-host", &[]),
+    // log
+    Key::new("log.format", "Log as human, json, or auto: human on a terminal, else json")
+        .value("FORMAT", "auto")
+        .flag("log-format", &[]),
+    Key::new("log.level", "Least severe log line: error, warn, info or debug")
+        .value("LEVEL", "info")
+        .flag("log-level", &[]),
+    Key::new("log.access", "A line for every request: off, common or json")
+        .value("FORMAT", "off")
+        .flag("access-log", &[]),
+];
+
+/// Every key inside a `[[route]]`. Those with a flag apply to the one route of
+/// `remuda serve COMPONENT`.
+pub const ROUTE_KEYS: &[Key] = &[
+    Key::new("path", "Path prefix, matched by whole segments; the longest wins").value("PATH", "/"),
+    Key::new("host", "Host name without port; * is every host").value("HOST", "*"),
+    Key::new("component", "The component to serve, relative to the file").value("FILE", ""),
+    Key::later("executor", "Where the guest runs: auto, async or blocking"),
+    Key::later("offload_after", "CPU time after which auto moves a guest off the event loop"),
+    Key::new("instances.mode", "An instance serves one request (fresh) or many (reuse); auto is fresh for 0.2, reuse for 0.3")
+        .value("MODE", "auto")
+        .flag("instances", &[]),
+    Key::new("instances.max_requests", "Requests before a reused instance is retired")
+        .value("NUMBER", "1000")
+        .flag("instance-max-requests", &["max-instance-reuse-count"]),
+    Key::new("instances.max_concurrency", "Requests at the same time in a reused 0.3 instance")
+        .value("NUMBER", "16")
+        .flag("instance-max-concurrency", &["max-instance-concurrent-reuse-count"]),
+    Key::new("instances.idle_timeout", "An idle reused instance is retired after this time")
+        .value("DURATION", "60s")
+        .flag("instance-idle-timeout", &["idle-instance-timeout"]),
+    Key::new("env", "Environment variables of the guest")
+        .value("NAME=VALUE", "none")
+        .flag("env", &[])
+        .short('e')
+        .arity(Arity::Each),
+    Key::new("mounts", "Folders that the guest sees: { host, guest, write = false }")
+        .value("HOST:GUEST[:rw]", "none")
+        .flag("mount", &[])
+        .arity(Arity::Each),
+    Key::new("limits.concurrency", "Requests in flight at the same time, per worker")
+        .value("NUMBER", ""),
+    Key::later("limits.queue", "Requests waiting for a place, per worker"),
+    Key::later("limits.queue_timeout", "Longest wait for a place before 503"),
+    Key::new("limits.request_timeout", "Longest time until the response head, then 504")
+        .value("DURATION", ""),
+    Key::new("limits.response_idle_timeout", "Longest silence within a response body")
+        .value("DURATION", ""),
+    Key::new("limits.after_response_timeout", "Longest work of a guest after its response")
+        .value("DURATION", ""),
+    Key::later("limits.cpu_time", "CPU time of a guest per request"),
+    Key::new("limits.memory", "Memory of one instance: all its memories and tables together")
+        .value("SIZE", ""),
+];
+
+/// Variables that begin like a setting and are none: `REMUDA_CONFIG` names the
+/// configuration file, `REMUDA_GUESTS` is where the tests find their guests.
+pub const RESERVED_VARIABLES: &[&str] = &["REMUDA_CONFIG", "REMUDA_GUESTS"];
+
+/// The key with this path.
+pub(crate) fn find(keys: &'static [Key], path: &str) -> Option<&'static Key> {
+    keys.iter().find(|key| key.path == path)
+}
+
+/// Whether keys lie below this path, as below `workers`.
+pub(crate) fn is_section(keys: &[Key], path: &str) -> bool {
+    keys.iter().any(|key| key.path.strip_prefix(path).is_some_and(|rest| rest.starts_with('.')))
+}
+
+/// The names to suggest: what can be set now, and the sections it lies in.
+pub(crate) fn suggestions(keys: &'static [Key]) -> impl Iterator<Item = &'static str> {
+    let paths = keys.iter().filter(|key| key.is_available()).map(|key| key.path);
+    let sections = paths.clone().filter_map(|path| path.split_once('.')).map(|(first, _)| first);
+    paths.chain(sections)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::{KEYS, RESERVED_VARIABLES, ROUTE_KEYS};
+
+    /// The binary's own flags.
+    const TAKEN: [&str; 7] = ["config", "c", "help", "h", "version", "V", "json"];
+
+    #[test]
+    fn every_flag_letter_and_variable_has_one_meaning() {
+        let mut flags: BTreeSet<String> = TAKEN.map(str::to_owned).into();
+        let mut variables: BTreeSet<String> =
+            RESERVED_VARIABLES.iter().map(|&v| v.into()).collect();
+        for key in KEYS.iter().chain(ROUTE_KEYS) {
+            let names = key.flag.into_iter().chain(key.aliases.iter().copied());
+            for name in names.map(str::to_owned).chain(key.short.map(String::from)) {
+                assert!(flags.insert(name.clone()), "{name} of {} is taken", key.path);
+            }
+        }
+        for key in KEYS {
+            assert!(variables.insert(key.environment()), "{} is taken", key.environment());
+        }
+    }
+
+    #[test]
+    fn what_can_be_set_has_a_flag_and_a_default_and_nothing_else_does() {
+        for key in KEYS {
+            assert_eq!(key.is_available(), key.flag.is_some(), "{}", key.path);
+            assert_eq!(key.is_available(), !key.default.is_empty(), "{}", key.path);
+        }
+        for key in ROUTE_KEYS.iter().filter(|key| !key.is_available()) {
+            assert_eq!((key.flag, key.default), (None, ""), "{}", key.path);
+        }
+    }
+
+    #[test]
+    fn paths_are_unique_and_no_key_is_a_section() {
+        for keys in [KEYS, ROUTE_KEYS] {
+            let paths: BTreeSet<&str> = keys.iter().map(|key| key.path).collect();
+            assert_eq!(paths.len(), keys.len());
+            for path in paths {
+                assert!(!super::is_section(keys, path), "{path}");
+            }
+        }
+    }
+
+    #[test]
+    fn variables_spell_the_path() {
+        let key = super::find(KEYS, "http.max_header_bytes").expect("a key");
+        assert_eq!(key.environment(), "REMUDA_HTTP__MAX_HEADER_BYTES");
+    }
+}

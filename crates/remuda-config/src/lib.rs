@@ -1,0 +1,36 @@
+//! Raw settings to validated configuration, and the sizing policy.
+//!
+//! Purpose: [`load`] merges the command line over the environment over the file over
+//! the defaults, and turns the result into a [`Config`]. Owner: whoever reads
+//! settings, `remuda serve` and `remuda check` above all. Invariant: pure; no Tokio,
+//! no process state: the environment, the file and the machine come in as arguments,
+//! and nothing here touches the file system.
+//!
+//! The way of a setting: [`KEYS`] → layers of raw text (`raw`) → one value per key
+//! (`validate`) → domain types ([`Config`]) and what is printed of them ([`Setting`]).
+mod config;
+mod display;
+mod error;
+mod key;
+mod keys;
+mod load;
+mod nearest;
+mod raw;
+mod reference;
+mod setting;
+mod sizing;
+mod source;
+#[cfg(test)]
+mod tests;
+mod validate;
+mod value;
+
+pub use config::*;
+pub use error::{ConfigError, ConfigErrors};
+pub use key::{Arity, Availability, Key};
+pub use keys::{KEYS, RESERVED_VARIABLES, ROUTE_KEYS};
+pub use load::{Input, Loaded, load};
+pub use reference::reference_markdown;
+pub use setting::Setting;
+pub use sizing::{Machine, Profile, Sizing};
+pub use source::Source;

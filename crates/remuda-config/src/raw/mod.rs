@@ -1,0 +1,16 @@
+//! Settings as they were given, not yet understood.
+//!
+//! Purpose: the first of the two steps of configuration: each layer becomes a map
+//! from key to raw text with its [`Source`](crate::Source). Owner: `load`. Invariant:
+//! a layer holds only available keys; whatever else was set has become an error.
+mod environment;
+mod file;
+mod flags;
+mod layer;
+
+pub(crate) use environment::environment;
+pub(crate) use file::{RawFile, RawRoute, file};
+pub(crate) use flags::flags;
+pub(crate) use layer::{
+    Layer, Raw, RawValue, defaults, did_you_mean, not_available, unknown, unknown_remedy,
+};

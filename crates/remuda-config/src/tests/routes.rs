@@ -1,0 +1,92 @@
+//! What becomes of routes.
+
+use std::time::Duration;
+
+use super::Given;
+use crate::{Instances, Mount, Route};
+
+fn route(keys: &str) -> Route {
+    let file = format!("[[route]]\ncomponent = \"app.wasm\"\n{keys}");
+    Given::file(&file).loaded().config.routes.remove(0)
+}
+
+#[test]
+fn a_component_alone_is_one_route() {
+    let config = Given::component("app.wasm").loaded().config;
+    assert_eq!(config.routes.len(), 1);
+    let route = &config.routes[0];
+    assert_eq!((route.path.as_str(), &route.host), ("/", &None));
+    assert_eq!(route.instances, None);
+    assert_eq!((&route.env, &route.mounts), (&Vec::new(), &Vec::new()));
+    assert_eq!(route.limits.concurrency, config.limits.concurrency);
+    assert_eq!(route.limits.request_timeout, config.limits.request_timeout);
+    assert_eq!(route.limits.response_idle_timeout, config.limits.response_idle_timeout);
+    assert_eq!(route.limits.after_response_timeout, config.limits.after_response_timeout);
+    assert_eq!(route.limits.memory, config.limits.memory);
+}
+
+#[test]
+fn each_limit_can_be_lowered_and_none_raised() {
+    for (key, lower, higher) in [
+        ("concurrency", "1", "1001"),
+        ("request_timeout", "'29s'", "'31s'"),
+        ("response_idle_timeout", "'29s'", "'31s'"),
+        ("after_response_timeout", "'29s'", "'31s'"),
+        ("memory", "'64KiB'", "'129MiB'"),
+    ] {
+        let file = |value| format!("[[route]]\ncomponent = 'a'\nlimits.{key} = {value}");
+        let changed = Given::file(&file(lower)).loaded().config.routes.remove(0).limits;
+        assert_ne!(changed, route("").limits, "{key}");
+        let errors = Given::file(&file(higher)).errors();
+        assert!(errors.contains("is above the worker's"), "{key}: {errors}");
+    }
+}
+
+#[test]
+fn instances_are_filled_up_with_the_defaults() {
+    let reuse = |max_requests, max_concurrency, seconds| {
+        let idle_timeout = Duration::from_secs(seconds);
+        Some(Instances::Reuse { max_requests, max_concurrency, idle_timeout })
+    };
+    for (given, expected) in [
+        ("", None),
+        ("instances.mode = 'auto'", None),
+        ("instances.mode = 'fresh'", Some(Instances::Fresh)),
+        ("instances.mode = 'reuse'", Some(Instances::default_for_03())),
+        ("instances = { mode = 'reuse', max_requests = 5 }", reuse(5, 16, 60)),
+        ("instances = { max_concurrency = 1, idle_timeout = 5 }", reuse(1000, 1, 5)),
+        ("[route.instances]\nmax_requests = 1", reuse(1, 16, 60)),
+    ] {
+        assert_eq!(route(given).instances, expected, "{given}");
+    }
+    assert_eq!(Instances::default_for_02(), Instances::Fresh);
+}
+
+#[test]
+fn grants_are_what_was_written() {
+    let route = route(
+        "env = { B = 'x=y,z', A = 8080, C = '' }\n\
+         mounts = [{ host = '/data', guest = '/data/', write = true }]",
+    );
+    let env: Vec<_> =
+        route.env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    assert_eq!(env, [("A", "8080"), ("B", "x=y,z"), ("C", "")]);
+    let mount = Mount { host: "/data".into(), guest: "/data".to_owned(), write: true };
+    assert_eq!(route.mounts, [mount]);
+
+    let mut given = Given::component("app.wasm").route_flag("env", &["B=x=y,z", "A="]);
+    given = given.route_flag("instances.idle_timeout", &["1s"]);
+    let route = given.loaded().config.routes.remove(0);
+    assert_eq!(route.env[0], ("B".to_owned(), "x=y,z".to_owned()));
+    assert_eq!(route.env[1], ("A".to_owned(), String::new()));
+    assert!(matches!(route.instances, Some(Instances::Reuse { .. })));
+}
+
+#[test]
+fn the_same_path_on_another_host_is_another_route() {
+    let file = "[[route]]\ncomponent = 'a'\n[[route]]\ncomponent = 'b'\nhost = 'B.org'\n\
+                [[route]]\ncomponent = 'c'\npath = '/c/'\n";
+    let routes = Given::file(file).loaded().config.routes;
+    let places: Vec<_> = routes.iter().map(|r| (r.path.as_str(), r.host.as_deref())).collect();
+    assert_eq!(places, [("/", None), ("/", Some("b.org")), ("/c", None)]);
+}

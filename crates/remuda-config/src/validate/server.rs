@@ -1,0 +1,230 @@
+//! The settings above the routes.
+//!
+//! Purpose: one function per section, each naming its keys, their kinds and bounds.
+//! Owner: `load`. Invariant: a function takes all its keys before it gives up on one,
+//! so that all mistakes are found.
+
+use std::path::PathBuf;
+
+use crate::{
+    config::{
+        AccessLog, BindAddress, Config, Http, Limits, Log, LogFormat, LogLevel, Outbound, Route,
+        Shutdown, Workers,
+    },
+    sizing::{MAX_WORKERS, Machine, Profile, Sizing, oversubscribed, plural},
+    validate::{Reader, cache},
+    value::{Accept, Auto, Bind, Choice, HostPath, Number, Origin, Size, Time},
+};
+
+/// Everything but the routes; `None` is what was not valid.
+pub(crate) struct Server {
+    pub(crate) bind: Option<Vec<BindAddress>>,
+    pub(crate) cache: Option<PathBuf>,
+    pub(crate) workers: Option<Workers>,
+    pub(crate) limits: Option<Limits>,
+    pub(crate) http: Option<Http>,
+    pub(crate) shutdown: Option<Shutdown>,
+    pub(crate) outbound: Option<Outbound>,
+    pub(crate) log: Option<Log>,
+}
+
+impl Server {
+    /// The whole configuration, when all of it is valid.
+    pub(crate) fn with(self, routes: Vec<Route>) -> Option<Config> {
+        Some(Config {
+            bind: self.bind?,
+            cache: self.cache?,
+            workers: self.workers?,
+            limits: self.limits?,
+            http: self.http?,
+            shutdown: self.shutdown?,
+            outbound: self.outbound?,
+            log: self.log?,
+            routes,
+        })
+    }
+}
+
+pub(crate) fn server(
+    read: &mut Reader<'_>,
+    environment: &[(String, String)],
+    machine: Machine,
+    warnings: &mut Vec<String>,
+) -> Server {
+    let limits = limits(read);
+    Server {
+        bind: bind(read),
+        cache: cache(read, environment),
+        workers: workers(read, machine, warnings),
+        http: http(read),
+        shutdown: shutdown(read),
+        outbound: outbound(read, limits.as_ref(), warnings),
+        log: log(read),
+        limits,
+    }
+}
+
+/// More of anything than this is a typing error, not a wish.
+const MANY: u64 = 1_000_000;
+/// A route may have as much as a server, so both use the same kinds.
+pub(crate) const CONCURRENCY: Number = Number(1, MANY);
+/// One page of WebAssembly, and all that 32 bits can address.
+pub(crate) const MEMORY: Size = Size(64 * bytesize::KIB, 4 * bytesize::GIB);
+/// hyper reads into a buffer that cannot be smaller.
+const HEAD: Size = Size(8 * bytesize::KIB, bytesize::MIB);
+
+fn bind(read: &mut Reader<'_>) -> Option<Vec<BindAddress>> {
+    const KEY: &str = "bind";
+    let given = read.take_list(KEY, &Bind)?;
+    if given.is_empty() {
+        let source = read.source(KEY);
+        read.fail(KEY, source, "needs at least one address", "try 127.0.0.1:8000");
+        return None;
+    }
+    let mut addresses = Vec::new();
+    for (address, source) in given {
+        let any_port = matches!(address, BindAddress::Tcp { port: 0, .. });
+        if !any_port && addresses.contains(&address) {
+            read.fail(KEY, source, format!("{address} is given twice"), "remove one of them");
+        } else {
+            addresses.push(address);
+        }
+    }
+    Some(addresses)
+}
+
+fn cache(read: &mut Reader<'_>, environment: &[(String, String)]) -> Option<PathBuf> {
+    const KEY: &str = "cache";
+    let given = read.take(KEY, &Auto(HostPath("/var/cache/remuda")))?;
+    Some(given.unwrap_or_else(|| {
+        let (folder, reason) = cache::default_folder(environment);
+        let source = read.source(KEY);
+        read.record(KEY, folder.display().to_string(), &source, Some(reason.to_owned()));
+        folder
+    }))
+}
+
+fn workers(read: &mut Reader<'_>, machine: Machine, warnings: &mut Vec<String>) -> Option<Workers> {
+    const COUNT: &str = "workers.count";
+    const PROFILE: Choice<Profile> =
+        Choice(&[("cpu", Profile::Cpu), ("mixed", Profile::Mixed), ("io", Profile::Io)]);
+    let count = read.take(COUNT, &Auto(Number(1, MAX_WORKERS as u64)));
+    let profile = read.take("workers.profile", &PROFILE);
+    let backlog = read.take("workers.backlog", &Number(1, 65535));
+    let boot_timeout = read.take("workers.boot_timeout", &Time);
+    let accept = read.take("workers.accept", &Accept);
+
+    let count = match count? {
+        Some(count) => count as usize,
+        None => {
+            let source = read.source(COUNT);
+            let Sizing { count, reason } = Sizing::new(profile?, machine);
+            read.record(COUNT, count.to_string(), &source, Some(reason));
+            count
+        }
+    };
+    if oversubscribed(count, machine) {
+        let most = Sizing::new(Profile::Io, machine).count;
+        let cores = plural(machine.cores());
+        warnings.push(format!(
+            "{count} workers contend for {cores}: more than 2 for each; try {most} or fewer"
+        ));
+    }
+    accept?;
+    Some(Workers { count, backlog: backlog? as u32, boot_timeout: boot_timeout? })
+}
+
+fn limits(read: &mut Reader<'_>) -> Option<Limits> {
+    let concurrency = read.take("limits.concurrency", &CONCURRENCY);
+    let queue = read.take("limits.queue", &Number(0, MANY));
+    let queue_timeout = read.take("limits.queue_timeout", &Time);
+    let request_timeout = read.take("limits.request_timeout", &Time);
+    let response_idle_timeout = read.take("limits.response_idle_timeout", &Time);
+    let after_response_timeout = read.take("limits.after_response_timeout", &Time);
+    let memory = read.take("limits.memory", &MEMORY);
+    Some(Limits {
+        concurrency: concurrency? as usize,
+        queue: queue? as usize,
+        queue_timeout: queue_timeout?,
+        request_timeout: request_timeout?,
+        response_idle_timeout: response_idle_timeout?,
+        after_response_timeout: after_response_timeout?,
+        memory: memory?,
+    })
+}
+
+fn http(read: &mut Reader<'_>) -> Option<Http> {
+    let keep_alive_timeout = read.take("http.keep_alive_timeout", &Time);
+    let header_timeout = read.take("http.header_timeout", &Time);
+    let body_timeout = read.take("http.body_timeout", &Time);
+    let max_connections = read.take("http.max_connections", &Number(1, MANY));
+    let max_header_bytes = read.take("http.max_header_bytes", &HEAD);
+    let max_body = read.take("http.max_body", &Size(1, bytesize::TIB));
+    Some(Http {
+        keep_alive_timeout: keep_alive_timeout?,
+        header_timeout: header_timeout?,
+        body_timeout: body_timeout?,
+        max_connections: max_connections? as usize,
+        max_header_bytes: max_header_bytes? as usize,
+        max_body: max_body?,
+    })
+}
+
+fn shutdown(read: &mut Reader<'_>) -> Option<Shutdown> {
+    let graceful_timeout = read.take("shutdown.graceful_timeout", &Time)?;
+    Some(Shutdown { graceful_timeout })
+}
+
+fn outbound(
+    read: &mut Reader<'_>,
+    limits: Option<&Limits>,
+    warnings: &mut Vec<String>,
+) -> Option<Outbound> {
+    let allow = read.take_list("outbound.allow", &Origin);
+    let connect_timeout = read.take("outbound.connect_timeout", &Time);
+    let first_byte_timeout = read.take("outbound.first_byte_timeout", &Time);
+    let between_bytes_timeout = read.take("outbound.between_bytes_timeout", &Time);
+    let max_per_host = read.take("outbound.max_per_host", &Number(1, MANY));
+
+    let outbound = Outbound {
+        allow: allow?.into_iter().map(|(origin, _)| origin).collect(),
+        connect_timeout: connect_timeout?,
+        first_byte_timeout: first_byte_timeout?,
+        between_bytes_timeout: between_bytes_timeout?,
+        max_per_host: max_per_host? as usize,
+    };
+    let (own, all) = (outbound.max_per_host, limits?.concurrency);
+    if !outbound.allow.is_empty() && own >= all {
+        warnings.push(format!(
+            "outbound.max_per_host ({own}) is not below limits.concurrency ({all}): one hung \
+             upstream can take every place; try {} or fewer",
+            (all / 4).max(1)
+        ));
+    }
+    Some(outbound)
+}
+
+fn log(read: &mut Reader<'_>) -> Option<Log> {
+    const FORMAT: Choice<LogFormat> = Choice(&[
+        ("auto", LogFormat::Auto),
+        ("human", LogFormat::Human),
+        ("json", LogFormat::Json),
+    ]);
+    const LEVEL: Choice<LogLevel> = Choice(&[
+        ("error", LogLevel::Error),
+        ("warn", LogLevel::Warn),
+        ("info", LogLevel::Info),
+        ("debug", LogLevel::Debug),
+        // Uvicorn's and Gunicorn's word for it.
+        ("warning", LogLevel::Warn),
+    ]);
+    const ACCESS: Choice<AccessLog> = Choice(&[
+        ("off", AccessLog::Off),
+        ("common", AccessLog::Common),
+        ("json", AccessLog::Json),
+    ]);
+    let format = read.take("log.format", &FORMAT);
+    let level = read.take("log.level", &LEVEL);
+    let access = read.take("log.access", &ACCESS);
+    Some(Log { format: format?, level: level?, access: access? })
+}

@@ -1,0 +1,21 @@
+//! The values that settings take.
+//!
+//! Purpose: text to domain type and back, one kind of value a file. Owner:
+//! validation. Invariant: what a kind shows, it parses to the same value again.
+mod authority;
+mod bind;
+mod choice;
+mod kind;
+mod origin;
+mod path;
+mod quantity;
+mod route;
+
+pub(crate) use authority::bracketed;
+pub(crate) use bind::Bind;
+pub(crate) use choice::{Accept, Auto, Choice};
+pub(crate) use kind::{Fault, Kind};
+pub(crate) use origin::Origin;
+pub(crate) use path::HostPath;
+pub(crate) use quantity::{Number, Size, Time};
+pub(crate) use route::{GuestPath, RouteHost, RoutePath};

@@ -1,0 +1,243 @@
+//! Numbers, durations and sizes.
+//!
+//! Purpose: quantities with their bounds. Owner: validation, which gives the bounds.
+//! Invariant: a value outside its bounds does not exist; no timeout is zero or
+//! endless (S1).
+
+use std::{fmt::Display, path::Path, time::Duration};
+
+use bytesize::ByteSize;
+
+use crate::{
+    error::quoted,
+    value::{Fault, Kind},
+};
+
+/// A count from `0` to `1`, both included.
+pub(crate) struct Number(pub(crate) u64, pub(crate) u64);
+
+impl Kind for Number {
+    type Value = u64;
+
+    fn expected(&self) -> String {
+        "a number".to_owned()
+    }
+
+    fn example(&self) -> String {
+        self.0.max(4).min(self.1).to_string()
+    }
+
+    fn parse(&self, text: &str, _: &Path) -> Result<u64, Fault> {
+        match text.parse() {
+            Ok(number) if (self.0..=self.1).contains(&number) => Ok(number),
+            Err(_) if text.parse::<f64>().is_err() => Err(Fault::Malformed),
+            _ => Err(Fault::refused(format!(
+                "must be a whole number from {} to {}, got {}",
+                self.0,
+                self.1,
+                quoted(text).trim_matches('"')
+            ))),
+        }
+    }
+
+    fn show(&self, value: &u64) -> String {
+        value.to_string()
+    }
+}
+
+/// A duration: `250ms`, `30s`, `1m 30s`; a bare number is seconds, as in Uvicorn's
+/// `--timeout-keep-alive 5`.
+pub(crate) struct Time;
+
+impl Time {
+    /// Shorter is as good as never.
+    const SHORTEST: Duration = Duration::from_millis(1);
+    /// Longer is as good as endless.
+    const LONGEST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+}
+
+impl Kind for Time {
+    type Value = Duration;
+
+    fn expected(&self) -> String {
+        r#"a duration such as "250ms" or "30s""#.to_owned()
+    }
+
+    fn example(&self) -> String {
+        "30s".to_owned()
+    }
+
+    fn parse(&self, text: &str, _: &Path) -> Result<Duration, Fault> {
+        let time = match text.parse() {
+            Ok(seconds) => Duration::from_secs(seconds),
+            Err(_) => humantime::parse_duration(text).map_err(|_| Fault::Malformed)?,
+        };
+        within(time, Self::SHORTEST, Self::LONGEST, |time| self.show(time))
+    }
+
+    fn show(&self, value: &Duration) -> String {
+        humantime::format_duration(*value).to_string()
+    }
+}
+
+/// Bytes from `0` to `1`, both included: `128MiB`, `64KiB`, `1GB` (10^9); a bare
+/// number is bytes.
+pub(crate) struct Size(pub(crate) u64, pub(crate) u64);
+
+impl Kind for Size {
+    type Value = u64;
+
+    fn expected(&self) -> String {
+        r#"a size such as "64KiB" or "128MiB""#.to_owned()
+    }
+
+    fn example(&self) -> String {
+        self.show(&self.0.max(128 * bytesize::MIB).min(self.1))
+    }
+
+    fn parse(&self, text: &str, _: &Path) -> Result<u64, Fault> {
+        let ByteSize(bytes) = text.parse().map_err(|_| Fault::Malformed)?;
+        within(bytes, self.0, self.1, |bytes| self.show(bytes))
+    }
+
+    /// In the unit that gives the smallest whole number.
+    fn show(&self, value: &u64) -> String {
+        UNITS
+            .iter()
+            .filter(|(_, unit)| *value >= *unit && value.is_multiple_of(*unit))
+            .min_by_key(|(_, unit)| value / unit)
+            .map_or_else(|| format!("{value}B"), |(name, unit)| format!("{}{name}", value / unit))
+    }
+}
+
+const UNITS: [(&str, u64); 9] = [
+    ("TiB", bytesize::TIB),
+    ("GiB", bytesize::GIB),
+    ("MiB", bytesize::MIB),
+    ("KiB", bytesize::KIB),
+    ("TB", bytesize::TB),
+    ("GB", bytesize::GB),
+    ("MB", bytesize::MB),
+    ("KB", bytesize::KB),
+    ("B", 1),
+];
+
+fn within<T: PartialOrd>(
+    value: T,
+    least: T,
+    most: T,
+    show: impl Fn(&T) -> String,
+) -> Result<T, Fault> {
+    let bound: Option<(&str, &T)> = if value < least {
+        Some(("least", &least))
+    } else if value > most {
+        Some(("most", &most))
+    } else {
+        None
+    };
+    match bound {
+        None => Ok(value),
+        Some((side, bound)) => Err(Fault::refused(must(side, show(bound), show(&value)))),
+    }
+}
+
+fn must(side: &str, bound: impl Display, got: impl Display) -> String {
+    format!("must be at {side} {bound}, got {got}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use proptest::prelude::*;
+
+    use super::{Number, Size, Time};
+    use crate::value::{Fault, Kind};
+
+    fn outcome<K: Kind>(kind: &K, text: &str) -> String {
+        match kind.parse(text, Path::new("/")) {
+            Ok(value) => kind.show(&value),
+            Err(Fault::Malformed) => "malformed".to_owned(),
+            Err(Fault::Refused { problem, .. }) => problem,
+        }
+    }
+
+    #[test]
+    fn numbers() {
+        for (text, expected) in [
+            ("1", "1"),
+            ("1024", "1024"),
+            ("0", "must be a whole number from 1 to 1024, got 0"),
+            ("1025", "must be a whole number from 1 to 1024, got 1025"),
+            ("-1", "must be a whole number from 1 to 1024, got -1"),
+            ("1.5", "must be a whole number from 1 to 1024, got 1.5"),
+            (
+                "99999999999999999999",
+                "must be a whole number from 1 to 1024, got 99999999999999999999",
+            ),
+            ("many", "malformed"),
+            ("4 workers", "malformed"),
+        ] {
+            assert_eq!(outcome(&Number(1, 1024), text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn durations() {
+        for (text, expected) in [
+            ("30", "30s"),
+            ("30s", "30s"),
+            ("250ms", "250ms"),
+            ("1500ms", "1s 500ms"),
+            ("90", "1m 30s"),
+            ("5m", "5m"),
+            ("2.5s", "2s 500ms"),
+            ("0", "must be at least 1ms, got 0s"),
+            ("0s", "must be at least 1ms, got 0s"),
+            ("999us", "must be at least 1ms, got 999us"),
+            ("8days", "must be at most 7days, got 8days"),
+            (
+                "18446744073709551615",
+                "must be at most 7days, got 584542046090years 7months 15days 17h 5m 3s",
+            ),
+            ("-1s", "malformed"),
+            ("2.5", "malformed"),
+            ("soon", "malformed"),
+            ("30 parsecs", "malformed"),
+        ] {
+            assert_eq!(outcome(&Time, text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes() {
+        let kind = Size(1, 1 << 40);
+        for (text, expected) in [
+            ("128MiB", "128MiB"),
+            ("128 mib", "128MiB"),
+            ("131072KiB", "128MiB"),
+            ("1GB", "1GB"),
+            ("1000000000", "1GB"),
+            ("65536", "64KiB"),
+            ("1234", "1234B"),
+            ("1.5MiB", "1536KiB"),
+            ("0", "must be at least 1B, got 0B"),
+            ("2TiB", "must be at most 1TiB, got 2TiB"),
+            ("-1", "malformed"),
+            ("big", "malformed"),
+            ("12 parsecs", "malformed"),
+        ] {
+            assert_eq!(outcome(&kind, text), expected, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_shown_is_read_again(millis in 1..600_000_000_u64, bytes in 1..=(1_u64 << 40)) {
+            let time = std::time::Duration::from_millis(millis);
+            prop_assert_eq!(Time.parse(&Time.show(&time), Path::new("/")), Ok(time));
+            let kind = Size(1, 1 << 40);
+            prop_assert_eq!(kind.parse(&kind.show(&bytes), Path::new("/")), Ok(bytes));
+        }
+    }
+}
