@@ -1,0 +1,36 @@
+//! Checks the checkout without running it: formatting, lints, dependencies.
+//!
+//! Owns the rules of what may be merged. It stops at the first that is broken, and mends nothing.
+
+use anyhow::Result;
+
+use crate::process::{run, step, succeeds};
+use crate::workspace::Workspace;
+
+/// Checks everything.
+///
+/// # Errors
+/// When a check fails.
+pub(crate) fn check(workspace: &Workspace) -> Result<()> {
+    let formatting = ["fmt", "--all", "--check"];
+    step("checking the formatting");
+    run(workspace.cargo().args(formatting))?;
+    run(workspace.cargo().args(formatting).current_dir(workspace.guests()))?;
+
+    step("checking lints");
+    run(workspace.cargo().args([
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "--deny",
+        "warnings",
+    ]))?;
+
+    if !succeeds(workspace.cargo().args(["deny", "--version"])) {
+        eprintln!("skipped `cargo deny check`: run `cargo install cargo-deny --locked` for it");
+        return Ok(());
+    }
+    step("checking dependencies");
+    run(workspace.cargo().args(["deny", "check"]))
+}

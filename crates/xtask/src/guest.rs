@@ -1,0 +1,55 @@
+//! A guest as a folder of guests/, before anything of it is built.
+//!
+//! Owns the rules that make a folder a guest, and what its component will be called.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+/// A member of the guests' workspace.
+pub(crate) struct Guest {
+    folder: PathBuf,
+    name: String,
+}
+
+impl Guest {
+    /// All guests in a folder: every folder with a manifest is one. In alphabetical order.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub(crate) fn all(guests: &Path) -> Result<Vec<Self>> {
+        let failed = || format!("failed to read {}", guests.display());
+        let mut all = Vec::new();
+        for entry in fs::read_dir(guests).with_context(failed)? {
+            let folder = entry.with_context(failed)?.path();
+            if folder.join("Cargo.toml").exists() {
+                let name = folder.file_name().unwrap_or_default().display().to_string();
+                all.push(Self { folder, name });
+            }
+        }
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(all)
+    }
+
+    /// Its folder's name, which is its package's name too.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether it is a program with a `main`, not a library of handlers.
+    pub(crate) fn is_program(&self) -> bool {
+        self.folder.join("src/main.rs").exists()
+    }
+
+    /// The file that cargo makes of it. Cargo keeps the name of a program, and writes that of a
+    /// library with underscores.
+    pub(crate) fn built_name(&self) -> String {
+        if self.is_program() { self.public_name() } else { self.public_name().replace('-', "_") }
+    }
+
+    /// The file that it is served from.
+    pub(crate) fn public_name(&self) -> String {
+        format!("{}.wasm", self.name)
+    }
+}

@@ -1,0 +1,59 @@
+//! Builds every guest and puts it where the server, the tests and the benchmarks look for it.
+//!
+//! Owns the folder target/guests. A file there is always a whole component: it is replaced in
+//! one step, and only when it changed, so that whoever watches it sees no false alarm.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+
+use crate::guest::Guest;
+use crate::process::{run, step};
+use crate::toolchain::{TARGET, Toolchain};
+use crate::workspace::Workspace;
+
+/// Builds all guests.
+///
+/// # Errors
+/// When there is no compiler for them, one does not compile, or a folder made no component.
+pub(crate) fn build(workspace: &Workspace) -> Result<()> {
+    let toolchain = Toolchain::provision()?;
+    let guests = Guest::all(&workspace.guests())?;
+    step("building guests");
+    run(toolchain
+        .cargo(&guests)
+        .current_dir(workspace.guests())
+        .arg("--target-dir")
+        .arg(workspace.guest_build()))?;
+
+    let built = workspace.guest_build().join(TARGET).join("release");
+    let public = workspace.built_guests();
+    fs::create_dir_all(&public)
+        .with_context(|| format!("failed to create {}", public.display()))?;
+    for guest in &guests {
+        let component = built.join(guest.built_name());
+        if !component.exists() {
+            bail!(
+                "guests/{} made no component: it needs a src/main.rs or crate-type = [\"cdylib\"]",
+                guest.name()
+            );
+        }
+        publish(&component, &public.join(guest.public_name()))?;
+    }
+    eprintln!("{} guests in {}", guests.len(), public.display());
+    Ok(())
+}
+
+/// Copies a component, unless it is there already.
+fn publish(component: &Path, place: &Path) -> Result<()> {
+    let bytes =
+        fs::read(component).with_context(|| format!("failed to read {}", component.display()))?;
+    if fs::read(place).is_ok_and(|there| there == bytes) {
+        return Ok(());
+    }
+    let draft = place.with_extension("wasm.draft");
+    fs::write(&draft, bytes)
+        .and_then(|()| fs::rename(&draft, place))
+        .with_context(|| format!("failed to write {}", place.display()))
+}

@@ -1,0 +1,92 @@
+//! `cargo xtask`: builds the guests, then serves, tests, checks or measures with them.
+//!
+//! Owns everything that a fresh checkout needs before `cargo test` makes sense, so that nobody
+//! has to know how a guest is built. Nothing else in the workspace depends on it, and it changes
+//! nothing in the checkout outside of the target folder.
+
+#![allow(clippy::print_stderr, clippy::print_stdout, reason = "a tool for the terminal")]
+
+mod bench;
+mod check;
+mod guest;
+mod guests;
+mod process;
+mod serve;
+mod test;
+mod toolchain;
+mod workspace;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::workspace::Workspace;
+
+/// Builds, serves, tests, checks and measures Remuda.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build every guest in guests/ and put it at target/guests/NAME.wasm
+    ///
+    /// Uses the first of these that works: an installed target wasm32-wasip2; `rustup target add
+    /// wasm32-wasip2`; Debian's rustc-web, rust-web-src and wasi-libc (installed with apt-get when
+    /// run as root).
+    Guests,
+
+    /// Build the guests and the server, and serve the guest hello on 127.0.0.1:8000
+    Serve {
+        /// Passed on to `remuda serve`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+
+    /// Build the guests and the server, and run all tests of the workspace
+    ///
+    /// Documentation tests run first, all others under cargo-nextest, which is installed when it
+    /// is missing. The tests find the guests through `REMUDA_GUESTS`.
+    Test {
+        /// Passed on to `cargo nextest run --workspace`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+
+    /// Check formatting, lints and, when cargo-deny is installed, the dependencies
+    Check,
+
+    /// Build the guests and run the benchmarks in benches/
+    Bench {
+        /// Passed on to `cargo bench`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    match run(args.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    let workspace = Workspace::locate()?;
+    match command {
+        Command::Guests => guests::build(&workspace),
+        Command::Serve { args } => serve::serve(&workspace, &args),
+        Command::Test { args } => test::test(&workspace, &args),
+        Command::Check => check::check(&workspace),
+        Command::Bench { args } => bench::bench(&workspace, &args),
+    }
+}

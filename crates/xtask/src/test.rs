@@ -1,0 +1,29 @@
+//! Runs all tests of the workspace against real guests and the real server.
+//!
+//! Owns the order: documentation tests first, so that nextest's summary is the last thing printed.
+
+use std::ffi::OsString;
+
+use anyhow::Result;
+
+use crate::guests;
+use crate::process::{run, step, succeeds};
+use crate::workspace::Workspace;
+
+/// Builds what the tests need, and runs them.
+///
+/// # Errors
+/// When a build or a test fails.
+pub(crate) fn test(workspace: &Workspace, args: &[OsString]) -> Result<()> {
+    guests::build(workspace)?;
+    if !succeeds(workspace.cargo().args(["nextest", "--version"])) {
+        step("installing cargo-nextest");
+        run(workspace.cargo().args(["install", "cargo-nextest", "--locked"]))?;
+    }
+    step("building the server");
+    run(workspace.cargo().args(["build", "--package", "remuda"]))?;
+    step("running documentation tests");
+    run(workspace.cargo_for_tests().args(["test", "--doc", "--workspace"]))?;
+    step("running tests");
+    run(workspace.cargo_for_tests().args(["nextest", "run", "--workspace"]).args(args))
+}

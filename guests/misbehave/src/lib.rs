@@ -1,0 +1,125 @@
+//! Does on demand what a server must survive: traps, burns, leaks, hangs and stops half-way.
+//!
+//! The path says what goes wrong, the query how much of it. It is a 0.2 guest, so that both
+//! worlds are tested. A path that it does not know is answered `ok`.
+
+mod query;
+mod reply;
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use wasip2::clocks::monotonic_clock;
+use wasip2::http::types::{IncomingRequest, ResponseOutparam};
+
+use crate::query::Query;
+use crate::reply::{Stream, answer};
+
+const MIB: usize = 1024 * 1024;
+
+struct Misbehave;
+
+wasip2::http::proxy::export!(Misbehave);
+
+impl wasip2::exports::http::incoming_handler::Guest for Misbehave {
+    fn handle(request: IncomingRequest, out: ResponseOutparam) {
+        let target = request.path_with_query().unwrap_or_default();
+        let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+        let query = Query::new(query);
+        match path {
+            "/trap" => core::arch::wasm32::unreachable(),
+            "/exit" => std::process::exit(1),
+            "/spin" => spin(query.millis("ms")),
+            "/alloc" => return alloc(query.number("mib"), out),
+            "/sleep" => sleep(query.millis("ms").unwrap_or_default()),
+            "/never" => never(),
+            "/panic-after-head" => panic_after_head(out),
+            "/slow-body" => return slow_body(&query, out),
+            "/print" => print(&query.text("text").unwrap_or_default()),
+            "/env" => return env(&query, out),
+            "/read" => return read(&query, out),
+            "/after" => return after(&query, out),
+            _ => {}
+        }
+        answer(out, 200, b"ok\n");
+    }
+}
+
+/// Burns the processor for so long, or for ever.
+fn spin(time: Option<Duration>) {
+    let start = Instant::now();
+    loop {
+        for round in 0..10_000 {
+            black_box(round);
+        }
+        if time.is_some_and(|time| start.elapsed() >= time) {
+            return;
+        }
+    }
+}
+
+/// Takes so much memory, writes to all of it and answers while it holds it. Takes it without end
+/// when no amount is given.
+fn alloc(mib: Option<u64>, out: ResponseOutparam) {
+    let mut held = Vec::new();
+    while mib.is_none_or(|mib| (held.len() as u64) < mib) {
+        held.push(black_box(vec![0xa5_u8; MIB]));
+    }
+    answer(out, 200, b"ok\n");
+    drop(black_box(held));
+}
+
+fn sleep(time: Duration) {
+    let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    monotonic_clock::subscribe_duration(nanoseconds).block();
+}
+
+fn never() -> ! {
+    loop {
+        sleep(Duration::from_hours(1));
+    }
+}
+
+fn panic_after_head(out: ResponseOutparam) -> ! {
+    let body = Stream::start(out);
+    body.send(b"the beginning of a body\n");
+    panic!("asked to panic after the head");
+}
+
+fn slow_body(query: &Query, out: ResponseOutparam) {
+    let pause = query.millis("ms").unwrap_or_default();
+    let body = Stream::start(out);
+    for chunk in 0..query.number("chunks").unwrap_or(1) {
+        if chunk > 0 {
+            sleep(pause);
+        }
+        body.send(format!("chunk {chunk}\n").as_bytes());
+    }
+    body.finish();
+}
+
+fn print(text: &str) {
+    println!("{text}");
+    eprintln!("{text}");
+}
+
+fn env(query: &Query, out: ResponseOutparam) {
+    match std::env::var(query.text("key").unwrap_or_default()) {
+        Ok(value) => answer(out, 200, value.as_bytes()),
+        Err(error) => answer(out, 404, error.to_string().as_bytes()),
+    }
+}
+
+fn read(query: &Query, out: ResponseOutparam) {
+    match std::fs::read(query.text("path").unwrap_or_default()) {
+        Ok(contents) => answer(out, 200, &contents),
+        Err(error) => answer(out, 500, error.to_string().as_bytes()),
+    }
+}
+
+/// Answers completely, then goes on working.
+fn after(query: &Query, out: ResponseOutparam) {
+    answer(out, 200, b"ok\n");
+    sleep(query.millis("ms").unwrap_or_default());
+    println!("after done");
+}
