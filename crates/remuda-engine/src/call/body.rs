@@ -1,0 +1,180 @@
+//! The body of a guest's response.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Response, header};
+use http_body::{Body, Frame, SizeHint};
+use wasmtime_wasi_http::{Error, WasiBody};
+
+use super::{
+    outgoing::{Collected, Outgoing},
+    shared::Lease,
+    single::Guest,
+};
+
+/// What a guest sends; owns the guest, or its part in a shared one, until both the body
+/// and the guest's work for it have ended.
+///
+/// `H` is what the caller wants to be held for the same time. Dropping an unfinished
+/// body ends the guest.
+pub struct GuestBody<H: Send + Unpin + 'static> {
+    data: Bytes,
+    trailers: Option<HeaderMap>,
+    rest: Rest<H>,
+}
+
+/// What comes after the collected bytes.
+enum Rest<H> {
+    Nothing,
+    /// An instance that runs while this body is polled.
+    Single {
+        body: WasiBody,
+        guest: Guest,
+        held: H,
+    },
+    /// An instance that drives itself.
+    Shared {
+        body: WasiBody,
+        lease: Lease,
+        _held: H,
+    },
+}
+
+impl<H: Send + Unpin + 'static> GuestBody<H> {
+    /// The body of an instance of one request.
+    pub(super) fn single(outgoing: Outgoing, guest: Option<Guest>, held: H) -> Response<Self> {
+        Self::build(outgoing, |body| match (body, guest) {
+            (Some(body), Some(guest)) => Rest::Single { body, guest, held },
+            (None, Some(mut guest)) => {
+                let mut cx = Context::from_waker(std::task::Waker::noop());
+                if guest.poll(&mut cx).is_pending() {
+                    guest.detach(None, held);
+                }
+                Rest::Nothing
+            }
+            (_, None) => Rest::Nothing,
+        })
+    }
+
+    /// The body of one request of a shared instance.
+    pub(super) fn shared(outgoing: Outgoing, lease: Lease, held: H) -> Response<Self> {
+        Self::build(outgoing, |body| match body {
+            Some(body) => Rest::Shared { body, lease, _held: held },
+            None => {
+                lease.complete();
+                Rest::Nothing
+            }
+        })
+    }
+
+    fn build(outgoing: Outgoing, rest: impl FnOnce(Option<WasiBody>) -> Rest<H>) -> Response<Self> {
+        let Outgoing { parts, body, mut collected } = outgoing;
+        let data = collected.take_data();
+        let Collected { trailers, ended, .. } = collected;
+        let rest = rest((!ended).then_some(body));
+        Response::from_parts(parts, Self { data, trailers, rest })
+    }
+
+    /// Makes the answer to a HEAD request out of the answer to a GET: the guest finishes
+    /// in the background, its content goes nowhere.
+    pub(crate) fn without_content(response: Response<Self>) -> Response<Self> {
+        let (mut parts, body) = response.into_parts();
+        if matches!(body.rest, Rest::Nothing)
+            && body.trailers.is_none()
+            && !body.data.is_empty()
+            && let Ok(length) = HeaderValue::try_from(body.data.len().to_string())
+        {
+            parts.headers.entry(header::CONTENT_LENGTH).or_insert(length);
+        }
+        match body.rest {
+            Rest::Nothing => {}
+            Rest::Single { body, guest, held } => guest.detach(Some(body), held),
+            Rest::Shared { body, lease, _held } => lease.detach(body, _held),
+        }
+        let nothing = Self { data: Bytes::new(), trailers: None, rest: Rest::Nothing };
+        Response::from_parts(parts, nothing)
+    }
+}
+
+impl<H: Send + Unpin + 'static> Body for GuestBody<H> {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        if !self.data.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.data)))));
+        }
+        let frame = match &mut self.rest {
+            Rest::Nothing => {
+                return Poll::Ready(self.trailers.take().map(|map| Ok(Frame::trailers(map))));
+            }
+            Rest::Shared { body, .. } => ready!(Pin::new(body).poll_frame(cx)),
+            Rest::Single { body, guest, .. } => ready!(poll_single(body, guest, cx)),
+        };
+        let last = match &frame {
+            None | Some(Err(_)) => true,
+            Some(Ok(frame)) => frame.is_trailers(),
+        };
+        if last {
+            let failed = matches!(frame, Some(Err(_)));
+            match std::mem::replace(&mut self.rest, Rest::Nothing) {
+                _ if failed => {}
+                Rest::Nothing => {}
+                Rest::Shared { lease, .. } => lease.complete(),
+                Rest::Single { mut guest, held, .. } => {
+                    if guest.poll(cx).is_pending() {
+                        guest.detach(None, held);
+                    }
+                }
+            }
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self.rest, Rest::Nothing) && self.data.is_empty() && self.trailers.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let known = self.data.len() as u64;
+        let mut hint = SizeHint::new();
+        match &self.rest {
+            Rest::Nothing if self.trailers.is_none() => hint.set_exact(known),
+            Rest::Nothing => hint.set_lower(known),
+            Rest::Single { body, .. } | Rest::Shared { body, .. } => match body.size_hint().exact()
+            {
+                Some(rest) => hint.set_exact(known + rest),
+                None => hint.set_lower(known),
+            },
+        }
+        hint
+    }
+}
+
+/// What the guest has written comes first, then the guest runs, then what it wrote.
+fn poll_single(
+    body: &mut WasiBody,
+    guest: &mut Guest,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    if let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(cx) {
+        return Poll::Ready(frame);
+    }
+    let guest_ended = guest.poll(cx);
+    if let Poll::Ready(frame) = Pin::new(body).poll_frame(cx) {
+        return Poll::Ready(frame);
+    }
+    match guest_ended {
+        Poll::Ready(Err(fault)) => {
+            Poll::Ready(Some(Err(Error::InternalError(Some(fault.to_string())))))
+        }
+        _ => Poll::Pending,
+    }
+}

@@ -1,0 +1,56 @@
+//! An instance and how often it may be used.
+
+use std::time::{Duration, Instant};
+
+use remuda_config::Instances;
+use wasmtime::Store;
+use wasmtime_wasi_http::handler::Proxy;
+
+use crate::host::HostState;
+
+/// A store and the component instance in it.
+pub(crate) struct Instance {
+    pub(super) store: Store<HostState>,
+    pub(super) proxy: Proxy,
+    pub(super) served: u64,
+    pub(super) idle_since: Instant,
+}
+
+impl Instance {
+    pub(crate) fn new(store: Store<HostState>, proxy: Proxy) -> Self {
+        Self { store, proxy, served: 0, idle_since: Instant::now() }
+    }
+}
+
+/// When an instance is retired.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reuse {
+    pub(crate) max_requests: u64,
+    pub(crate) max_concurrency: usize,
+    pub(crate) idle_timeout: Duration,
+}
+
+impl From<&Instances> for Reuse {
+    fn from(instances: &Instances) -> Self {
+        match *instances {
+            Instances::Fresh => {
+                Self { max_requests: 1, max_concurrency: 1, idle_timeout: Duration::ZERO }
+            }
+            Instances::Reuse { max_requests, max_concurrency, idle_timeout } => {
+                Self { max_requests, max_concurrency, idle_timeout }
+            }
+        }
+    }
+}
+
+impl Reuse {
+    /// Whether an instance that has served so many requests may serve another.
+    pub(super) fn allows_another(self, served: u64) -> bool {
+        served < self.max_requests
+    }
+
+    /// Whether an instance that is idle since `since` should go.
+    pub(super) fn is_stale(self, since: Instant) -> bool {
+        since.elapsed() >= self.idle_timeout
+    }
+}

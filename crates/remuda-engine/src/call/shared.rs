@@ -1,0 +1,237 @@
+//! Several requests at a time in one instance, which drives itself.
+//!
+//! Owner: each instance belongs to a task of the engine's tracker, requests come to it
+//! over a channel, and every request holds a [`Lease`] on it. Invariants: an instance
+//! takes a request only while it has a place free, has not burnt its turn and has not
+//! been retired; a lease that is dropped before its response was complete retires the
+//! instance, because a guest task cannot be ended alone; a retired instance ends when
+//! its last lease has.
+
+mod drive;
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Instant,
+};
+
+use bytes::Bytes;
+use futures_util::task::AtomicWaker;
+use http::{Request, Response};
+use http_body::Body;
+use http_body_util::BodyExt as _;
+use tokio::sync::{mpsc, oneshot};
+use wasmtime_wasi_http::{Error, WasiBody};
+
+use super::{GuestBody, Reuse, outgoing::Outgoing};
+use crate::{Fault, RequestId, program::Template};
+
+/// The instances of a program that take requests.
+pub(crate) struct SharedPool {
+    template: Template,
+    reuse: Reuse,
+    open: Mutex<Vec<Handle>>,
+}
+
+/// The pool's view of an instance.
+struct Handle {
+    jobs: mpsc::UnboundedSender<Job>,
+    state: Arc<State>,
+    served: u64,
+}
+
+/// A request on its way into an instance.
+struct Job {
+    request: Request<WasiBody>,
+    id: RequestId,
+    reply: oneshot::Sender<Result<Outgoing, Fault>>,
+}
+
+/// What an instance, its pool and its leases know of each other.
+#[derive(Default)]
+struct State {
+    in_flight: AtomicUsize,
+    /// Interrupted by the epoch since it was last polled.
+    burning: Arc<AtomicBool>,
+    /// Takes no further request.
+    retired: AtomicBool,
+    /// A request was given up while the guest still worked on it.
+    cancelled: AtomicBool,
+    /// Why it ended, for the requests that were in it.
+    fault: Mutex<Option<Fault>>,
+    idle_since: Mutex<Option<Instant>>,
+    driver: AtomicWaker,
+}
+
+/// The right of one request to an instance.
+pub(super) struct Lease {
+    pool: Arc<SharedPool>,
+    state: Arc<State>,
+    completed: bool,
+}
+
+impl SharedPool {
+    /// Makes a first instance to see that it can be done, and keeps it.
+    pub(crate) async fn start(template: Template, reuse: Reuse) -> Result<Arc<Self>, Fault> {
+        let pool = Arc::new(Self { template, reuse, open: Mutex::new(Vec::new()) });
+        let first = pool.add_instance().await?;
+        pool.open.lock().unwrap_or_else(PoisonError::into_inner).push(first);
+        Ok(pool)
+    }
+
+    /// Answers one request; see [`crate::Program::call`].
+    pub(crate) async fn call<B, H>(
+        self: &Arc<Self>,
+        request: Request<B>,
+        id: RequestId,
+        held: H,
+    ) -> Result<Response<GuestBody<H>>, Fault>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Error>,
+        H: Send + Unpin + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let request = request.map(|body| body.map_err(Into::into).boxed_unsync());
+        let job = Job { request, id, reply };
+        let lease = match self.submit(job) {
+            Ok(lease) => lease,
+            Err(job) => {
+                let mut handle = self.add_instance().await?;
+                let lease = self.lease(&mut handle);
+                if handle.jobs.send(job).is_err() {
+                    return Err(lease.state.fault());
+                }
+                self.open.lock().unwrap_or_else(PoisonError::into_inner).push(handle);
+                lease
+            }
+        };
+        match answer.await {
+            Ok(Ok(outgoing)) => Ok(GuestBody::shared(outgoing, lease, held)),
+            Ok(Err(fault)) => {
+                lease.complete();
+                Err(fault)
+            }
+            Err(_) => Err(lease.state.fault()),
+        }
+    }
+
+    /// Retires instances that have been idle for too long.
+    pub(crate) fn sweep(&self) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.retain(|handle| !handle.state.is_idle_for(self.reuse));
+    }
+
+    /// Hands `job` to an open instance with a place free, the last one added first.
+    fn submit(self: &Arc<Self>, mut job: Job) -> Result<Lease, Job> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.retain(|handle| {
+            !handle.state.is_retired() && self.reuse.allows_another(handle.served)
+        });
+        for handle in open.iter_mut().rev() {
+            if !handle.state.has_place(self.reuse) {
+                continue;
+            }
+            let lease = self.lease(handle);
+            match handle.jobs.send(job) {
+                Ok(()) => return Ok(lease),
+                Err(refused) => job = refused.0,
+            }
+        }
+        Err(job)
+    }
+
+    fn lease(self: &Arc<Self>, handle: &mut Handle) -> Lease {
+        handle.served += 1;
+        handle.state.in_flight.fetch_add(1, Ordering::Relaxed);
+        Lease { pool: Arc::clone(self), state: Arc::clone(&handle.state), completed: false }
+    }
+
+    async fn add_instance(self: &Arc<Self>) -> Result<Handle, Fault> {
+        let state = Arc::new(State::default());
+        state.mark_idle();
+        let instance = self.template.instantiate(Some(Arc::clone(&state.burning))).await?;
+        let (jobs, incoming) = mpsc::unbounded_channel();
+        let engine = Arc::clone(&self.template.engine);
+        let limit = self.template.after_response_timeout;
+        let driver = drive::drive(instance, incoming, Arc::clone(&state), engine, limit);
+        self.template.engine.tasks.spawn(driver);
+        Ok(Handle { jobs, state, served: 0 })
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.state.retired.store(true, Ordering::Relaxed);
+        self.state.driver.wake();
+    }
+}
+
+impl State {
+    fn has_place(&self, reuse: Reuse) -> bool {
+        self.in_flight.load(Ordering::Relaxed) < reuse.max_concurrency
+            && !self.burning.load(Ordering::Relaxed)
+    }
+
+    fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Relaxed)
+    }
+
+    fn is_idle_for(&self, reuse: Reuse) -> bool {
+        let idle_since = *self.idle_since.lock().unwrap_or_else(PoisonError::into_inner);
+        self.in_flight.load(Ordering::Relaxed) == 0
+            && idle_since.is_some_and(|since| reuse.is_stale(since))
+    }
+
+    fn mark_idle(&self) {
+        *self.idle_since.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Ends the life of the instance; `fault` is what its requests hear.
+    fn fail(&self, fault: Fault) {
+        self.retired.store(true, Ordering::Relaxed);
+        self.fault.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(fault);
+    }
+
+    fn fault(&self) -> Fault {
+        let fault = self.fault.lock().unwrap_or_else(PoisonError::into_inner);
+        fault.clone().unwrap_or_else(|| Fault::Trap("the instance ended".to_owned()))
+    }
+}
+
+impl Lease {
+    /// The response is complete: the instance can go on serving.
+    pub(super) fn complete(mut self) {
+        self.completed = true;
+    }
+
+    /// Lets the response go on without anybody reading it.
+    pub(super) fn detach<H: Send + 'static>(self, mut body: WasiBody, held: H) {
+        let limit = self.pool.template.after_response_timeout;
+        let tasks = self.pool.template.engine.tasks.clone();
+        tasks.spawn(async move {
+            let _held = held;
+            let discard = async { while let Some(Ok(_)) = body.frame().await {} };
+            if tokio::time::timeout(limit, discard).await.is_ok() {
+                self.complete();
+            }
+        });
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if !self.completed {
+            self.state.cancelled.store(true, Ordering::Relaxed);
+            self.state.retired.store(true, Ordering::Relaxed);
+        }
+        if self.state.in_flight.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.state.mark_idle();
+            if self.state.is_retired() {
+                self.state.driver.wake();
+            }
+        }
+    }
+}

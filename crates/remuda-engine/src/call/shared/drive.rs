@@ -1,0 +1,181 @@
+//! The task of a shared instance.
+
+use std::{
+    pin::{Pin, pin},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures_util::{Stream as _, stream::FuturesUnordered};
+use tokio::sync::{mpsc, oneshot};
+use wasmtime_wasi_http::{handler::Proxy, p3::bindings::Service};
+
+use super::{Job, State};
+use crate::{
+    Fault,
+    call::{
+        Instance,
+        outgoing::{Drained, Outgoing},
+        run::{Head, run_03},
+    },
+    engine::Shared,
+    host::HostState,
+};
+
+/// Runs the guest tasks of one instance until it is retired and empty, or fails.
+pub(super) async fn drive(
+    mut instance: Instance,
+    jobs: mpsc::UnboundedReceiver<Job>,
+    state: Arc<State>,
+    engine: Arc<Shared>,
+    after_response_timeout: Duration,
+) {
+    let Proxy::P3(service) = &instance.proxy else {
+        unreachable!("only 0.3 instances are shared");
+    };
+    let outbox = Outbox::default();
+    let ended = {
+        let events = instance
+            .store
+            .run_concurrent(async |accessor| serve(accessor, service, jobs, &outbox).await);
+        let mut events = pin!(events);
+        let mut lingering = None;
+        std::future::poll_fn(|cx| {
+            state.driver.register(cx.waker());
+            let polled = poll_and_deliver(events.as_mut(), &outbox, &state, &engine, cx);
+            if polled.is_ready() {
+                return polled.map(|result| result.flatten());
+            }
+            // Whoever is left in a retired instance is a guest that works on after its
+            // response, for a while, or one whose request was given up.
+            if state.is_retired() && state.in_flight.load(Ordering::Relaxed) == 0 {
+                if state.cancelled.load(Ordering::Relaxed) {
+                    return Poll::Ready(Ok(()));
+                }
+                let linger = lingering
+                    .get_or_insert_with(|| Box::pin(tokio::time::sleep(after_response_timeout)));
+                return linger.as_mut().poll(cx).map(Ok);
+            }
+            Poll::Pending
+        })
+        .await
+    };
+    if let Err(error) = ended {
+        let refused = instance.store.data().limiter.refused();
+        state.fail(Fault::from_call(&error, refused));
+    }
+    state.retired.store(true, Ordering::Relaxed);
+    // Requests in the outbox or the channel hear of the fault when their reply drops.
+}
+
+/// Responses that guests have begun in this turn.
+#[derive(Default)]
+struct Outbox(Mutex<Vec<Delivery>>);
+
+struct Delivery {
+    reply: oneshot::Sender<Result<Outgoing, Fault>>,
+    outgoing: Result<Outgoing, Fault>,
+}
+
+impl Outbox {
+    fn put(&self, reply: oneshot::Sender<Result<Outgoing, Fault>>, head: Head) {
+        let outgoing = head.map(Outgoing::new);
+        self.lock().push(Delivery { reply, outgoing });
+    }
+
+    /// Collects what the guests have written. True if there was something, so that it
+    /// is worth letting them go on.
+    fn drain(&self, cx: &mut Context<'_>) -> bool {
+        let mut worth_another_turn = false;
+        for delivery in self.lock().iter_mut() {
+            if let Ok(outgoing) = &mut delivery.outgoing {
+                match outgoing.drain(cx) {
+                    Ok(Drained::Some) => worth_another_turn |= !outgoing.collected.ended,
+                    Ok(Drained::Nothing) => {}
+                    Err(error) => {
+                        delivery.outgoing = Err(Fault::InvalidResponse(error.to_string()));
+                    }
+                }
+            }
+        }
+        worth_another_turn
+    }
+
+    fn deliver(&self) {
+        for Delivery { reply, outgoing } in self.lock().drain(..) {
+            // A request that was given up has dropped its end; its lease tells the rest.
+            let _ = reply.send(outgoing);
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Delivery>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Lets the guests run until all wait for something, then sends off what they answered.
+fn poll_and_deliver<F: Future>(
+    mut events: Pin<&mut F>,
+    outbox: &Outbox,
+    state: &State,
+    engine: &Shared,
+    cx: &mut Context<'_>,
+) -> Poll<F::Output> {
+    engine.ticker.guest_entered();
+    state.burning.store(false, Ordering::Relaxed);
+    let polled = loop {
+        let polled = events.as_mut().poll(cx);
+        let burning = state.burning.load(Ordering::Relaxed);
+        if !outbox.drain(cx) || polled.is_ready() || burning {
+            break polled;
+        }
+    };
+    outbox.deliver();
+    polled
+}
+
+/// Takes requests and runs them side by side, within the store's event loop.
+async fn serve(
+    accessor: &wasmtime::component::Accessor<HostState>,
+    service: &Service,
+    mut jobs: mpsc::UnboundedReceiver<Job>,
+    outbox: &Outbox,
+) -> wasmtime::Result<()> {
+    let mut calls = pin!(FuturesUnordered::new());
+    let mut open = true;
+    std::future::poll_fn(|cx| {
+        loop {
+            while let Poll::Ready(Some(result)) = calls.as_mut().poll_next(cx) {
+                if let Err(error) = result {
+                    return Poll::Ready(Err(error));
+                }
+            }
+            match jobs.poll_recv(cx) {
+                Poll::Ready(Some(job)) => calls.push(answer(accessor, service, job, outbox)),
+                Poll::Ready(None) if open => open = false,
+                _ => break,
+            }
+        }
+        if calls.is_empty() && accessor.poll_no_interesting_tasks(cx).is_ready() {
+            accessor.with(|mut access| access.data_mut().forget_tasks());
+            if !open {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+async fn answer(
+    accessor: &wasmtime::component::Accessor<HostState>,
+    service: &Service,
+    job: Job,
+    outbox: &Outbox,
+) -> wasmtime::Result<()> {
+    let Job { request, id, reply } = job;
+    let head = run_03(accessor, service, request, id).await?;
+    outbox.put(reply, head);
+    Ok(())
+}

@@ -1,0 +1,221 @@
+//! One request at a time per instance, polled by whoever sent the request.
+//!
+//! Owner: the connection's task owns the [`SingleCall`], then the response body owns the
+//! guest. Invariant: an instance is in the idle list or inside exactly one guest's
+//! future; dropping that future drops the instance.
+
+use std::{
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use wasmtime_wasi_http::{Error, WasiBody, handler::Proxy};
+
+use super::{
+    GuestBody, Instance, Reuse,
+    outgoing::{Drained, Outgoing, discard},
+    run::{HeadSlot, run_02, run_03},
+};
+use crate::{Fault, RequestId, program::Template};
+
+/// The instances of a program, idle ones at hand.
+pub(crate) struct SinglePool {
+    template: Template,
+    reuse: Reuse,
+    /// The last one used is the first one reused: its memory is still in the caches.
+    idle: Mutex<Vec<Instance>>,
+}
+
+impl SinglePool {
+    /// Makes a first instance to see that it can be done.
+    pub(crate) async fn start(template: Template, reuse: Reuse) -> Result<Arc<Self>, Fault> {
+        let first = template.instantiate(None).await?;
+        let pool = Self { template, reuse, idle: Mutex::new(Vec::new()) };
+        pool.give_back(first);
+        Ok(Arc::new(pool))
+    }
+
+    /// Answers one request; see [`crate::Program::call`].
+    pub(crate) fn call<B, H>(
+        self: &Arc<Self>,
+        request: Request<B>,
+        id: RequestId,
+        held: H,
+    ) -> SingleCall<H>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Error>,
+    {
+        let slot = HeadSlot::default();
+        let run = Box::pin(run(Arc::clone(self), request, id, slot.clone()));
+        let guest = Guest { pool: Arc::clone(self), state: GuestState::Running(run) };
+        SingleCall { guest: Some(guest), slot, outgoing: None, held: Some(held) }
+    }
+
+    /// Drops instances that have been idle for too long.
+    pub(crate) fn sweep(&self) {
+        let stale = {
+            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_stale = |instance: &mut Instance| self.reuse.is_stale(instance.idle_since);
+            idle.extract_if(.., is_stale).collect::<Vec<_>>()
+        };
+        drop(stale);
+    }
+
+    fn take(&self) -> Option<Instance> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+
+    fn give_back(&self, mut instance: Instance) {
+        if self.reuse.allows_another(instance.served) {
+            instance.idle_since = Instant::now();
+            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(instance);
+        }
+    }
+}
+
+/// Gets an instance, runs the guest to its end, gives the instance back.
+async fn run<B>(
+    pool: Arc<SinglePool>,
+    request: Request<B>,
+    id: RequestId,
+    slot: HeadSlot,
+) -> Result<(), Fault>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Error>,
+{
+    let mut instance = match pool.take() {
+        Some(idle) => idle,
+        None => pool.template.instantiate(None).await?,
+    };
+    let Instance { store, proxy, .. } = &mut instance;
+    store.data().speak_for(Some(id));
+    let result = match &*proxy {
+        Proxy::P2(proxy) => run_02(store, proxy, request, slot).await,
+        Proxy::P3(service) => {
+            let run = store.run_concurrent(async |accessor| {
+                slot.put(run_03(accessor, service, request, id).await?);
+                std::future::poll_fn(|cx| accessor.poll_no_interesting_tasks(cx)).await;
+                wasmtime::error::Ok(())
+            });
+            run.await.flatten()
+        }
+    };
+    let state = instance.store.data_mut();
+    if let Err(error) = result {
+        return Err(Fault::from_call(&error, state.limiter.refused()));
+    }
+    state.speak_for(None);
+    state.forget_tasks();
+    instance.served += 1;
+    pool.give_back(instance);
+    Ok(())
+}
+
+type Run = Pin<Box<dyn Future<Output = Result<(), Fault>> + Send>>;
+
+/// A guest call in progress; dropping it ends the guest.
+pub(super) struct Guest {
+    pool: Arc<SinglePool>,
+    state: GuestState,
+}
+
+enum GuestState {
+    Running(Run),
+    Ended(Result<(), Fault>),
+}
+
+impl Guest {
+    /// Lets the guest run until it waits for something. `Ready` once it has ended.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+        if let GuestState::Running(run) = &mut self.state {
+            self.pool.template.engine.ticker.guest_entered();
+            if let Poll::Ready(result) = run.as_mut().poll(cx) {
+                self.state = GuestState::Ended(result);
+            }
+        }
+        match &self.state {
+            GuestState::Running(_) => Poll::Pending,
+            GuestState::Ended(result) => Poll::Ready(result.clone()),
+        }
+    }
+
+    /// Lets the guest go on without anybody waiting for it, for as long as the route
+    /// grants; `held` is dropped when it ends.
+    pub(super) fn detach<H: Send + 'static>(mut self, mut body: Option<WasiBody>, held: H) {
+        let limit = self.pool.template.after_response_timeout;
+        let tasks = self.pool.template.engine.tasks.clone();
+        tasks.spawn(async move {
+            let _held = held;
+            let ended = std::future::poll_fn(|cx| {
+                loop {
+                    let polled = self.poll(cx);
+                    let drained = body.as_mut().map(|body| discard(body, cx));
+                    if drained != Some(Drained::Some) || polled.is_ready() {
+                        return polled;
+                    }
+                }
+            });
+            match tokio::time::timeout(limit, ended).await {
+                Ok(Ok(())) => {}
+                Ok(Err(fault)) => tracing::warn!(%fault, "guest failed after its response"),
+                Err(_) => tracing::warn!(
+                    ?limit,
+                    "guest ended by after_response_timeout, {limit:?} after its response"
+                ),
+            }
+        });
+    }
+}
+
+/// The way from a request to the head of its response.
+pub(crate) struct SingleCall<H> {
+    guest: Option<Guest>,
+    slot: HeadSlot,
+    outgoing: Option<Outgoing>,
+    held: Option<H>,
+}
+
+impl<H: Send + Unpin + 'static> Future for SingleCall<H> {
+    type Output = Result<Response<GuestBody<H>>, Fault>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let call = &mut *self;
+        let Some(guest) = &mut call.guest else {
+            unreachable!("a call is not polled after it has answered");
+        };
+        loop {
+            let polled = guest.poll(cx);
+            // Nothing has been sent yet, so a failure is still the whole answer.
+            if let Poll::Ready(Err(fault)) = polled {
+                return Poll::Ready(Err(fault));
+            }
+            if call.outgoing.is_none() {
+                match call.slot.take() {
+                    Some(Ok(response)) => call.outgoing = Some(Outgoing::new(response)),
+                    Some(Err(fault)) => return Poll::Ready(Err(fault)),
+                    None if polled.is_ready() => return Poll::Ready(Err(Fault::NoResponse)),
+                    None => return Poll::Pending,
+                }
+            }
+            let Some(outgoing) = &mut call.outgoing else { continue };
+            match outgoing.drain(cx) {
+                Err(error) => {
+                    return Poll::Ready(Err(Fault::InvalidResponse(error.to_string())));
+                }
+                Ok(Drained::Some) if polled.is_pending() && !outgoing.collected.ended => {}
+                Ok(_) => break,
+            }
+        }
+        let (Some(outgoing), Some(held)) = (call.outgoing.take(), call.held.take()) else {
+            unreachable!("both are there until the call has answered");
+        };
+        Poll::Ready(Ok(GuestBody::single(outgoing, call.guest.take(), held)))
+    }
+}

@@ -1,0 +1,120 @@
+//! The folder of compiled components.
+//!
+//! Purpose: compile a component once per machine, and let all workers map the same
+//! pages. Invariants: an entry's name is the hash of everything that its code depends
+//! on, entries appear complete or not at all, and nobody but their owner can write them.
+
+use std::{
+    fs::{self, DirBuilder, File},
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    io::{self, Write as _},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
+    path::{Path, PathBuf},
+};
+
+use sha2::{Digest as _, Sha256};
+
+use crate::settings::EngineKind;
+
+/// Bits of a file mode that let group or others write.
+const WRITABLE_BY_OTHERS: u32 = 0o022;
+
+/// A folder of compiled components.
+#[derive(Clone, Debug)]
+pub struct Cache {
+    folder: PathBuf,
+}
+
+impl Cache {
+    /// Opens the cache, making the folder if it is missing, for its owner alone.
+    ///
+    /// # Errors
+    /// When the folder cannot be made, or when others could write into it.
+    pub fn open(folder: &Path) -> io::Result<Self> {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        check(folder)?;
+        Ok(Self { folder: folder.to_owned() })
+    }
+
+    /// Where the code of `component`, compiled by `engine`, belongs.
+    pub(crate) fn entry(
+        &self,
+        engine: &wasmtime::Engine,
+        kind: EngineKind,
+        component: &[u8],
+    ) -> PathBuf {
+        let mut settings = DefaultHasher::new();
+        engine.precompile_compatibility_hash().hash(&mut settings);
+        let mut digest = Sha256::new();
+        digest.update(env!("CARGO_PKG_VERSION"));
+        digest.update(settings.finish().to_le_bytes());
+        digest.update(component);
+        let mut name: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        name.push_str(kind.artifact_suffix());
+        self.folder.join(name)
+    }
+
+    /// Puts `code` at `entry`, atomically.
+    pub(crate) fn store(&self, entry: &Path, code: &[u8]) -> io::Result<()> {
+        let mut file = tempfile::Builder::new().prefix(".compiling-").tempfile_in(&self.folder)?;
+        file.write_all(code)?;
+        file.as_file().sync_all()?;
+        file.persist(entry)?;
+        File::open(&self.folder)?.sync_all()
+    }
+}
+
+/// Refuses a file or folder that somebody other than this process's user could change.
+pub(crate) fn check(path: &Path) -> io::Result<()> {
+    let metadata = fs::metadata(path)?;
+    let user = rustix::process::geteuid().as_raw();
+    let problem = if metadata.uid() != user && metadata.uid() != 0 {
+        format!("belongs to user {}, not to user {user}", metadata.uid())
+    } else if metadata.mode() & WRITABLE_BY_OTHERS != 0 {
+        format!("can be written by others (mode {:03o})", metadata.mode() & 0o777)
+    } else {
+        return Ok(());
+    };
+    let message = format!("{} {problem}, so its code cannot be trusted", path.display());
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_new_folder_is_for_its_owner_alone() {
+        let parent = tempfile::tempdir().expect("a folder");
+        let folder = parent.path().join("a/b");
+        Cache::open(&folder).expect("opened");
+        let mode = fs::metadata(&folder).expect("metadata").permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+    }
+
+    #[test]
+    fn a_folder_that_others_can_write_is_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).expect("chmod");
+        let error = Cache::open(folder.path()).expect_err("refused");
+        assert!(error.to_string().contains("can be written by others (mode 777)"), "{error}");
+    }
+
+    #[test]
+    fn entries_differ_by_content_and_engine() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let cache = Cache::open(folder.path()).expect("opened");
+        let engine =
+            |kind| wasmtime::Engine::new(&crate::settings::compiling(kind)).expect("an engine");
+        let (sequential, concurrent) = (EngineKind::Sequential, EngineKind::Concurrent);
+        let entry = |kind, bytes: &[u8]| cache.entry(&engine(kind), kind, bytes);
+        assert_eq!(entry(sequential, b"a"), entry(sequential, b"a"));
+        assert_ne!(entry(sequential, b"a"), entry(sequential, b"b"));
+        assert_ne!(entry(sequential, b"a"), entry(concurrent, b"a"));
+        for kind in [sequential, concurrent] {
+            assert_eq!(EngineKind::of_artifact(&entry(kind, b"a")), Some(kind));
+        }
+    }
+}

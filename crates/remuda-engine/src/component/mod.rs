@@ -1,0 +1,10 @@
+//! From a component file to machine code in the cache.
+
+mod cache;
+mod compile;
+mod world;
+
+pub use cache::Cache;
+pub(crate) use cache::check;
+pub use compile::{CompileError, Compiled, compile};
+pub use world::{HandlerWorld, Interfaces, Unusable};

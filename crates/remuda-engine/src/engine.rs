@@ -1,0 +1,107 @@
+//! The wasmtime of one worker.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use remuda_config::{Config, Route};
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    epoch::Ticker,
+    outbound::Outbound,
+    program::Program,
+    settings::{self, Capacity, EngineKind},
+};
+
+/// Everything that the programs of a worker share: wasmtime engines with their pools,
+/// the epoch ticker, the connections to upstreams.
+pub struct Engine {
+    sequential: Option<wasmtime::Engine>,
+    concurrent: Option<wasmtime::Engine>,
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// The parts that calls need while they run.
+pub(crate) struct Shared {
+    pub(crate) ticker: Ticker,
+    pub(crate) outbound: Arc<Outbound>,
+    /// Instances that drive themselves, and guests that work on after their response.
+    pub(crate) tasks: TaskTracker,
+}
+
+/// Why a worker cannot run its components.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    #[error("failed to set up wasmtime: {0}")]
+    Wasmtime(String),
+    #[error("failed to set up outgoing requests: {0}")]
+    Outbound(String),
+    #[error("failed to start the epoch thread: {0}")]
+    Thread(#[from] io::Error),
+    #[error("failed to load {}: {message}", path.display())]
+    Load { path: PathBuf, message: String },
+    #[error("failed to start an instance for route {route}: {fault}")]
+    Probe { route: String, fault: crate::Fault },
+}
+
+impl EngineError {
+    fn wasmtime(error: &wasmtime::Error) -> Self {
+        Self::Wasmtime(format!("{error:#}"))
+    }
+}
+
+/// Instances beyond the requests in flight: idle ones, and ones about to be dropped.
+const SPARE_INSTANCES: u32 = 50;
+
+impl Engine {
+    /// Sets up what `artifacts` need, for the limits in `config`.
+    ///
+    /// Must be called within a Tokio runtime.
+    ///
+    /// # Errors
+    /// When the address space or another resource of the process does not suffice.
+    pub fn build(config: &Config, artifacts: &[PathBuf]) -> Result<Self, EngineError> {
+        let in_flight = u32::try_from(config.limits.concurrency).unwrap_or(u32::MAX);
+        let capacity = Capacity { instances: in_flight.saturating_add(SPARE_INSTANCES) };
+        let engine = |kind| {
+            let of_kind = |path: &PathBuf| EngineKind::of_artifact(path) == Some(kind);
+            let needed = artifacts.iter().any(of_kind);
+            let build = || wasmtime::Engine::new(&settings::serving(kind, capacity));
+            needed.then(build).transpose().map_err(|error| EngineError::wasmtime(&error))
+        };
+        let sequential = engine(EngineKind::Sequential)?;
+        let concurrent = engine(EngineKind::Concurrent)?;
+        let ticker = Ticker::start(sequential.iter().chain(&concurrent).cloned().collect())?;
+        let outbound = Outbound::build(&config.outbound).map_err(EngineError::Outbound)?;
+        let shared = Shared { ticker, outbound: Arc::new(outbound), tasks: TaskTracker::new() };
+        Ok(Self { sequential, concurrent, shared: Arc::new(shared) })
+    }
+
+    /// Loads the artifact of a route and starts one instance of it, to find out at boot
+    /// what would otherwise fail the first request.
+    ///
+    /// # Errors
+    /// When the artifact does not fit this engine or no instance can be started.
+    pub async fn load(&self, route: &Route, artifact: PathBuf) -> Result<Program, EngineError> {
+        Program::load(self, route, artifact).await
+    }
+
+    /// Waits until no guest runs any more.
+    pub async fn finished(&self) {
+        self.shared.tasks.close();
+        self.shared.tasks.wait().await;
+    }
+
+    /// The engine that runs `artifact`, if it has been built.
+    pub(crate) fn for_artifact(&self, artifact: &Path) -> Option<(EngineKind, &wasmtime::Engine)> {
+        let kind = EngineKind::of_artifact(artifact)?;
+        let engine = match kind {
+            EngineKind::Sequential => self.sequential.as_ref(),
+            EngineKind::Concurrent => self.concurrent.as_ref(),
+        };
+        Some((kind, engine?))
+    }
+}

@@ -1,0 +1,106 @@
+//! The clock by which guests yield.
+//!
+//! Purpose: advance the epoch of all engines every [`TICK`] while guests run, so that a
+//! busy guest lets others have their turn. Owner: [`crate::Engine`]; the thread ends
+//! with it. Invariant: the thread sleeps without any timer once no guest has been
+//! entered for [`IDLE_TICKS`]; entering one wakes it.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+/// Time between two epochs.
+pub(crate) const TICK: Duration = Duration::from_millis(2);
+
+/// Ticks without a guest after which the thread goes to sleep.
+const IDLE_TICKS: u32 = 50;
+
+/// Drives the epoch of the engines it was made with.
+pub(crate) struct Ticker {
+    shared: Arc<Shared>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+struct Shared {
+    /// Counts entries into guests; the thread looks whether it moved.
+    entered: AtomicU64,
+    asleep: AtomicBool,
+    stopped: AtomicBool,
+}
+
+impl Ticker {
+    /// Starts the thread, asleep.
+    ///
+    /// # Errors
+    /// When the operating system gives no thread.
+    pub(crate) fn start(engines: Vec<wasmtime::Engine>) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared {
+            entered: AtomicU64::new(0),
+            asleep: AtomicBool::new(false),
+            stopped: AtomicBool::new(false),
+        });
+        let ours = Arc::clone(&shared);
+        let thread = thread::Builder::new()
+            .name("epoch".to_owned())
+            .stack_size(64 << 10)
+            .spawn(move || ours.run(&engines))?;
+        Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// Says that a guest is about to be polled; makes sure that the epoch advances.
+    pub(crate) fn guest_entered(&self) {
+        self.shared.entered.fetch_add(1, Ordering::SeqCst);
+        if self.shared.asleep.load(Ordering::SeqCst) {
+            self.wake();
+        }
+    }
+
+    #[cold]
+    fn wake(&self) {
+        if let Some(thread) = &self.thread {
+            thread.thread().unpark();
+        }
+    }
+}
+
+impl Shared {
+    fn run(&self, engines: &[wasmtime::Engine]) {
+        let (mut seen, mut idle) = (self.entered.load(Ordering::Relaxed), 0);
+        while !self.stopped.load(Ordering::Relaxed) {
+            if idle >= IDLE_TICKS {
+                self.asleep.store(true, Ordering::SeqCst);
+                // An entry between the last look and the store above would be missed
+                // by both sides without this second look.
+                if self.entered.load(Ordering::SeqCst) == seen {
+                    thread::park();
+                }
+                self.asleep.store(false, Ordering::SeqCst);
+                idle = 0;
+            } else {
+                thread::park_timeout(TICK);
+            }
+            for engine in engines {
+                engine.increment_epoch();
+            }
+            let entered = self.entered.load(Ordering::Relaxed);
+            idle = if entered == seen { idle + 1 } else { 0 };
+            seen = entered;
+        }
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.shared.stopped.store(true, Ordering::Relaxed);
+        self.wake();
+        if let Some(thread) = self.thread.take() {
+            // A panic in the thread has been reported by the panic hook.
+            let _ = thread.join();
+        }
+    }
+}

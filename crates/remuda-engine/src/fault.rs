@@ -1,0 +1,70 @@
+//! How a guest can fail to answer.
+
+/// Why there is no response, or no more of it.
+///
+/// `Display` is for the operator's log; what a client may read is decided by whoever
+/// turns a fault into a response.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// It executed something illegal, for example after a panic.
+    #[error("guest trapped: {0}")]
+    Trap(String),
+    #[error("guest exited with code {0} instead of answering")]
+    Exit(i32),
+    /// It returned without a response.
+    #[error("guest returned without setting a response")]
+    NoResponse,
+    /// It answered with an error code of wasi:http.
+    #[error("guest returned the error {0}")]
+    ErrorCode(String),
+    /// Its response is one that HTTP cannot carry.
+    #[error("guest produced an invalid response: {0}")]
+    InvalidResponse(String),
+    /// It needed more than `limits.memory` and ended because of that.
+    #[error("guest ended after it was refused memory beyond limits.memory")]
+    MemoryLimit,
+    /// The worker holds as many instances as it has room for.
+    #[error("no room for another instance: {0}")]
+    NoCapacity(String),
+    /// An instance could not be made although there was room.
+    #[error("failed to instantiate: {0}")]
+    Instantiate(String),
+}
+
+impl Fault {
+    /// Classifies an error of a guest call.
+    pub(crate) fn from_call(error: &wasmtime::Error, memory_refused: bool) -> Self {
+        if let Some(exit) = error.downcast_ref::<wasmtime_wasi::I32Exit>() {
+            return Self::Exit(exit.0);
+        }
+        if memory_refused {
+            return Self::MemoryLimit;
+        }
+        Self::Trap(describe(error))
+    }
+
+    /// Classifies an error of an instantiation.
+    pub(crate) fn from_instantiation(error: &wasmtime::Error, memory_refused: bool) -> Self {
+        if error.is::<wasmtime::PoolConcurrencyLimitError>() {
+            Self::NoCapacity(describe(error))
+        } else if memory_refused {
+            Self::MemoryLimit
+        } else if error.is::<wasmtime::Trap>() {
+            Self::Trap(describe(error))
+        } else {
+            Self::Instantiate(describe(error))
+        }
+    }
+}
+
+/// The root cause first, then where in the guest it happened, in one line.
+fn describe(error: &wasmtime::Error) -> String {
+    let cause = error.root_cause().to_string();
+    let Some(backtrace) = error.downcast_ref::<wasmtime::WasmBacktrace>() else { return cause };
+    let mut names = backtrace.frames().iter().filter_map(wasmtime::FrameInfo::func_name);
+    let shown: Vec<&str> = names.by_ref().take(MAX_FRAMES).collect();
+    if shown.is_empty() { cause } else { format!("{cause} in {}", shown.join(" < ")) }
+}
+
+/// Frames of a guest's backtrace that are logged.
+const MAX_FRAMES: usize = 8;

@@ -1,0 +1,14 @@
+//! What the host gives to guests: WASI with the granted authority only, HTTP, limits,
+//! logs.
+//!
+//! Owner: every store owns one [`HostState`]. Invariant: whatever is not granted by the
+//! route exists for the guest, but has nothing behind it.
+
+mod attribution;
+mod limiter;
+mod linker;
+mod state;
+mod stdio;
+
+pub(crate) use linker::{check_imports, linker};
+pub(crate) use state::{Grants, HostState};

@@ -1,0 +1,112 @@
+//! The host's side of one store.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use wasmtime::component::{GuestTaskId, ResourceTable};
+use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+
+use super::{
+    limiter::Limiter,
+    stdio::{GuestOutput, Speaker, Stream},
+};
+use crate::{
+    outbound::{Hooks, Outbound},
+    program::RequestId,
+};
+
+/// What a route grants to its guests; shared by all their stores.
+pub(crate) struct Grants {
+    pub(crate) route: Arc<str>,
+    pub(crate) env: Vec<(String, String)>,
+    pub(crate) mounts: Vec<remuda_config::Mount>,
+    /// Bytes of all memories and tables of one instance.
+    pub(crate) memory: u64,
+    pub(crate) outbound: Arc<Outbound>,
+}
+
+/// The data of a store.
+pub(crate) struct HostState {
+    pub(crate) table: ResourceTable,
+    pub(super) wasi: WasiCtx,
+    pub(super) http: WasiHttpCtx,
+    pub(crate) hooks: Hooks,
+    pub(crate) limiter: Limiter,
+    speaker: Arc<Speaker>,
+    /// Which request each guest task belongs to; only kept where several run at once.
+    tasks: HashMap<GuestTaskId, RequestId>,
+    /// Told whenever the guest is interrupted by the epoch instead of awaiting.
+    burning: Option<Arc<AtomicBool>>,
+}
+
+impl HostState {
+    /// Opens what `grants` allows.
+    ///
+    /// # Errors
+    /// When a mounted folder cannot be opened.
+    pub(crate) fn new(grants: &Grants, burning: Option<Arc<AtomicBool>>) -> wasmtime::Result<Self> {
+        let speaker = Arc::new(Speaker::new(Arc::clone(&grants.route)));
+        let output = |stream| GuestOutput { speaker: Arc::clone(&speaker), stream };
+        let mut wasi = WasiCtx::builder();
+        wasi.stdout(output(Stream::Stdout)).stderr(output(Stream::Stderr)).envs(&grants.env);
+        for mount in &grants.mounts {
+            let permissions = if mount.write { FsPerms::ReadWrite } else { FsPerms::ReadOnly };
+            wasi.preopened_dir(&mount.host, &mount.guest, permissions)?;
+        }
+        Ok(Self {
+            table: ResourceTable::new(),
+            wasi: wasi.build(),
+            http: WasiHttpCtx::new(),
+            hooks: Hooks::new(Arc::clone(&grants.route), Arc::clone(&grants.outbound)),
+            limiter: Limiter::new(grants.memory),
+            speaker,
+            tasks: HashMap::new(),
+            burning,
+        })
+    }
+
+    /// From now on whatever the guest prints belongs to `request`.
+    pub(crate) fn speak_for(&self, request: Option<RequestId>) {
+        self.speaker.speak_for(request);
+    }
+
+    /// Notes that the guest runs without awaiting.
+    pub(crate) fn interrupted(&self) {
+        if let Some(burning) = &self.burning {
+            burning.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Remembers that `task` works for `request`.
+    pub(crate) fn begin(&mut self, task: GuestTaskId, request: RequestId) {
+        self.tasks.insert(task, request);
+    }
+
+    /// Forgets all tasks; called when none is left.
+    pub(crate) fn forget_tasks(&mut self) {
+        self.tasks.clear();
+    }
+
+    /// The request that `task` works for.
+    pub(super) fn request_of(&self, task: GuestTaskId) -> Option<RequestId> {
+        self.tasks.get(&task).copied()
+    }
+}
+
+impl WasiView for HostState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for HostState {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { ctx: &mut self.http, table: &mut self.table, hooks: &mut self.hooks }
+    }
+}

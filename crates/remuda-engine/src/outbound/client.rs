@@ -1,0 +1,116 @@
+//! The client that all guests of a worker share.
+
+use std::{
+    collections::HashSet,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use http::{Request, Response, Uri, header};
+use http_body_util::BodyExt as _;
+use hyper_util::{
+    client::legacy::Client,
+    rt::{TokioExecutor, TokioTimer},
+};
+use remuda_config::{OriginPattern, OriginScheme};
+use tokio::time::timeout;
+use wasmtime_wasi_http::{Error, RequestOptions, Result, WasiBody};
+
+use super::{body::UpstreamBody, connector, failure, hosts::Hosts};
+
+/// Idle connections to one upstream that are kept for the next request.
+const IDLE_CONNECTIONS_PER_HOST: usize = 64;
+
+/// An idle upstream connection is closed after this time; common servers close theirs
+/// after 60 s or later, and whoever closes second sees a reset.
+const IDLE_CONNECTION_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Origins of which a denial has been logged; further ones are denied silently.
+const MAX_DENIALS_LOGGED: usize = 1000;
+
+/// Sends requests on behalf of guests.
+pub(crate) struct Outbound {
+    config: remuda_config::Outbound,
+    client: Client<connector::Connector, WasiBody>,
+    hosts: Hosts,
+    denied: Mutex<HashSet<String>>,
+}
+
+impl Outbound {
+    /// Loads the trusted roots and prepares the pool; connects to nothing.
+    pub(crate) fn build(config: &remuda_config::Outbound) -> Result<Self, String> {
+        let connector = connector::build(config.connect_timeout)?;
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_CONNECTION_TIMEOUT)
+            .pool_max_idle_per_host(IDLE_CONNECTIONS_PER_HOST)
+            .build(connector);
+        Ok(Self {
+            config: config.clone(),
+            client,
+            hosts: Hosts::new(config.max_per_host),
+            denied: Mutex::new(HashSet::new()),
+        })
+    }
+
+    /// Sends one request and waits for the response head.
+    pub(super) async fn send(
+        &self,
+        route: &str,
+        mut request: Request<WasiBody>,
+        options: RequestOptions,
+    ) -> Result<Response<WasiBody>> {
+        let authority = self.permit(route, request.uri())?;
+        let limit = |wanted: Option<Duration>, most| wanted.map_or(most, |time| time.min(most));
+        let connect = limit(options.connect_timeout, self.config.connect_timeout);
+        let first_byte = limit(options.first_byte_timeout, self.config.first_byte_timeout);
+        let between = limit(options.between_bytes_timeout, self.config.between_bytes_timeout);
+
+        let place = timeout(connect, self.hosts.enter(&authority))
+            .await
+            .map_err(|_| Error::ConnectionLimitReached)?;
+        // The pool derives it from the URI, in the form that the protocol wants.
+        request.headers_mut().remove(header::HOST);
+        let response = timeout(connect + first_byte, self.client.request(request))
+            .await
+            .map_err(|_| Error::ConnectionReadTimeout)?
+            .map_err(|error| failure::classify(&error))?;
+        Ok(response.map(|body| UpstreamBody::new(body, between, place).boxed_unsync()))
+    }
+
+    /// Checks the destination against `outbound.allow`; returns `host:port`.
+    fn permit(&self, route: &str, uri: &Uri) -> Result<String> {
+        let scheme = match uri.scheme_str() {
+            Some("http") => OriginScheme::Http,
+            Some("https") => OriginScheme::Https,
+            _ => return Err(Error::HttpProtocolError),
+        };
+        let host =
+            uri.host().filter(|host| !host.is_empty()).ok_or(Error::HttpRequestUriInvalid)?;
+        let default_port = if scheme == OriginScheme::Http { 80 } else { 443 };
+        let port = uri.port_u16().unwrap_or(default_port);
+        let bare = host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
+        let allows = |pattern: &OriginPattern| pattern.matches(scheme, &bare, port);
+        if !self.config.allow.iter().any(allows) {
+            self.log_denial(route, uri);
+            return Err(Error::HttpRequestDenied);
+        }
+        Ok(format!("{bare}:{port}"))
+    }
+
+    fn log_denial(&self, route: &str, uri: &Uri) {
+        let (scheme, authority) = (uri.scheme_str(), uri.authority());
+        let (Some(scheme), Some(authority)) = (scheme, authority) else { return };
+        let host_and_port = authority.as_str().rsplit('@').next().unwrap_or_default();
+        let origin = format!("{scheme}://{host_and_port}");
+        let mut denied = self.denied.lock().unwrap_or_else(PoisonError::into_inner);
+        if denied.len() < MAX_DENIALS_LOGGED && denied.insert(origin.clone()) {
+            tracing::warn!(
+                route,
+                origin,
+                "outgoing request denied; to permit it, add \"{origin}\" to outbound.allow"
+            );
+        }
+    }
+}

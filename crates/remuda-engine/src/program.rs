@@ -1,0 +1,192 @@
+//! A loaded component with the settings of its route.
+
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use http_body::Body;
+use remuda_config::{Instances, Route};
+use wasmtime::Store;
+use wasmtime_wasi_http::{Error, handler::ProxyPre, p2, p3};
+
+use crate::{
+    Engine, EngineError, Fault, GuestBody,
+    call::{Instance, Reuse, SharedPool, SinglePool},
+    component::{HandlerWorld, check},
+    engine::Shared,
+    host::{self, Grants, HostState},
+    sys,
+};
+
+/// Names a request in logs; unique within a server's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RequestId(pub u64);
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// Answers the requests of one route.
+#[derive(Clone)]
+pub struct Program {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    handler: HandlerWorld,
+    instances: Instances,
+    pool: Pool,
+}
+
+/// Where instances come from.
+enum Pool {
+    /// Each instance serves one request at a time, polled by whoever sent it.
+    Single(Arc<SinglePool>),
+    /// Each instance serves several requests at a time and drives itself.
+    Shared(Arc<SharedPool>),
+}
+
+/// How to make an instance; what all instances of a program have in common.
+pub(crate) struct Template {
+    wasmtime: wasmtime::Engine,
+    pre: ProxyPre<HostState>,
+    grants: Grants,
+    pub(crate) after_response_timeout: Duration,
+    pub(crate) engine: Arc<Shared>,
+}
+
+impl Template {
+    /// Makes a fresh instance. `burning` is set whenever its guest is interrupted.
+    pub(crate) async fn instantiate(
+        &self,
+        burning: Option<Arc<std::sync::atomic::AtomicBool>>,
+    ) -> Result<Instance, Fault> {
+        let state = HostState::new(&self.grants, burning)
+            .map_err(|error| Fault::Instantiate(format!("{error:#}")))?;
+        let mut store = Store::new(&self.wasmtime, state);
+        store.limiter(|state| &mut state.limiter);
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(|mut store| {
+            store.data_mut().interrupted();
+            let others_first = Box::pin(tokio::task::yield_now());
+            Ok(wasmtime::UpdateDeadline::YieldCustom(1, others_first))
+        });
+        self.engine.ticker.guest_entered();
+        match self.pre.instantiate_async(&mut store).await {
+            Ok(proxy) => Ok(Instance::new(store, proxy)),
+            Err(error) => Err(Fault::from_instantiation(&error, store.data().limiter.refused())),
+        }
+    }
+}
+
+impl Program {
+    pub(crate) async fn load(
+        engine: &Engine,
+        route: &Route,
+        artifact: PathBuf,
+    ) -> Result<Self, EngineError> {
+        let load_error = |message| EngineError::Load { path: artifact.clone(), message };
+        let wasmtime_error = |error: wasmtime::Error| load_error(format!("{error:#}"));
+        let (kind, wasmtime) = engine
+            .for_artifact(&artifact)
+            .ok_or_else(|| load_error("it is no artifact of this version".to_owned()))?;
+        check(&artifact).map_err(|error| load_error(error.to_string()))?;
+        let component = sys::map_artifact(wasmtime, &artifact).map_err(wasmtime_error)?;
+        let instance_pre = host::linker(wasmtime, kind)
+            .and_then(|linker| linker.instantiate_pre(&component))
+            .map_err(wasmtime_error)?;
+        let (handler, pre) = match p3::bindings::ServicePre::new(instance_pre.clone()) {
+            Ok(pre) => (HandlerWorld::Http03, ProxyPre::P3(pre)),
+            Err(_) => {
+                let pre = p2::bindings::ProxyPre::new(instance_pre).map_err(wasmtime_error)?;
+                (HandlerWorld::Http02, ProxyPre::P2(pre))
+            }
+        };
+        let grants = Grants {
+            route: Arc::from(route.path.as_str()),
+            env: route.env.clone(),
+            mounts: route.mounts.clone(),
+            memory: route.limits.memory,
+            outbound: Arc::clone(&engine.shared.outbound),
+        };
+        let template = Template {
+            wasmtime: wasmtime.clone(),
+            pre,
+            grants,
+            after_response_timeout: route.limits.after_response_timeout,
+            engine: Arc::clone(&engine.shared),
+        };
+        let instances = effective_instances(handler, route);
+        let probe = |fault| EngineError::Probe { route: route.path.clone(), fault };
+        let pool = match Reuse::from(&instances) {
+            reuse if reuse.max_concurrency > 1 => {
+                Pool::Shared(SharedPool::start(template, reuse).await.map_err(probe)?)
+            }
+            reuse => Pool::Single(SinglePool::start(template, reuse).await.map_err(probe)?),
+        };
+        Ok(Self { inner: Arc::new(Inner { handler, instances, pool }) })
+    }
+
+    /// The export through which requests reach the component.
+    #[must_use]
+    pub fn handler(&self) -> HandlerWorld {
+        self.inner.handler
+    }
+
+    /// How instances are used, with the default of the component's kind applied.
+    #[must_use]
+    pub fn instances(&self) -> &Instances {
+        &self.inner.instances
+    }
+
+    /// Answers one request.
+    ///
+    /// `held` is dropped when both the response body and the guest's work on it have
+    /// ended, also if that is because this future or the body were dropped.
+    ///
+    /// # Errors
+    /// When the guest gives no response; nothing of one has been sent then.
+    pub async fn call<B, H>(
+        &self,
+        request: Request<B>,
+        id: RequestId,
+        held: H,
+    ) -> Result<Response<GuestBody<H>>, Fault>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Error>,
+        H: Send + Unpin + 'static,
+    {
+        let head_only = request.method() == Method::HEAD;
+        let response = match &self.inner.pool {
+            Pool::Single(pool) => pool.call(request, id, held).await?,
+            Pool::Shared(pool) => pool.call(request, id, held).await?,
+        };
+        Ok(if head_only { GuestBody::without_content(response) } else { response })
+    }
+
+    /// Retires instances that have been idle for too long.
+    pub fn sweep(&self) {
+        match &self.inner.pool {
+            Pool::Single(pool) => pool.sweep(),
+            Pool::Shared(pool) => pool.sweep(),
+        }
+    }
+}
+
+/// What the route sets, or else what suits the component: a 0.2 instance serves one
+/// request at a time.
+fn effective_instances(handler: HandlerWorld, route: &Route) -> Instances {
+    let configured = route.instances.clone();
+    match handler {
+        HandlerWorld::Http03 => configured.unwrap_or_else(Instances::default_for_03),
+        HandlerWorld::Http02 => match configured.unwrap_or_else(Instances::default_for_02) {
+            Instances::Reuse { max_requests, idle_timeout, .. } => {
+                Instances::Reuse { max_requests, max_concurrency: 1, idle_timeout }
+            }
+            Instances::Fresh => Instances::Fresh,
+        },
+    }
+}

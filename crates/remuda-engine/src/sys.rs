@@ -1,0 +1,19 @@
+//! The one place of this crate with `unsafe`.
+
+#![allow(
+    unsafe_code,
+    reason = "mapping machine code from a file cannot be checked by the compiler"
+)]
+
+use std::path::Path;
+
+use wasmtime::{Engine, component::Component};
+
+/// Maps compiled code into memory, shared with every process that maps the same file.
+pub(crate) fn map_artifact(engine: &Engine, path: &Path) -> wasmtime::Result<Component> {
+    // SAFETY: the file's content becomes code of this process, so it must come from
+    // `precompile_component` and must not change. `Cache` writes entries under a
+    // temporary name, renames them when complete and never modifies them; `Cache::check`
+    // has refused entries that another user could have written.
+    unsafe { Component::deserialize_file(engine, path) }
+}
