@@ -1,0 +1,156 @@
+//! One connection, from the first byte to the last.
+//!
+//! Purpose: HTTP/1.1 or HTTP/2 by the first bytes, the two timers of a connection
+//! without a request in flight, and its part in a drain. Owner: the server's task
+//! tracker. Invariants: an idle connection ends at `keep_alive_timeout`, an unfinished
+//! request head at `header_timeout`; a connection with a request in flight is ended by
+//! neither.
+
+mod state;
+mod tracked;
+
+use std::{
+    net::IpAddr,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::conn::auto,
+};
+use tokio::time::Sleep;
+use tokio_util::task::TaskTracker;
+
+pub(crate) use state::{ConnectionState, InFlight};
+use tracked::Tracked;
+
+use crate::{Handler, clock, listener::Stream, server::Shared, service::service};
+
+/// In a drain, an idle HTTP/1 connection is kept for this long, so that a request that is
+/// on its way to it is answered (with `Connection: close`) instead of being reset.
+const DRAIN_LINGER: Duration = Duration::from_millis(500);
+
+/// Requests of one HTTP/2 connection at the same time.
+const MAX_CONCURRENT_STREAMS: u32 = 200;
+
+/// Serves one connection until it ends.
+pub(crate) async fn serve<H: Handler>(
+    shared: Arc<Shared<H>>,
+    stream: Stream,
+    client: Option<IpAddr>,
+) {
+    let state = Arc::new(ConnectionState::new());
+    let service = service(Arc::clone(&shared), Arc::clone(&state), client);
+    let socket = Tracked::new(stream, Arc::clone(&state));
+    let builder = builder(&shared);
+    let connection = builder.serve_connection(TokioIo::new(socket), service);
+    let mut connection = pin!(connection);
+    let mut draining = pin!(shared.drain.cancelled());
+    let mut timer = Timer::new(&shared.config.http);
+    let mut drain = Drain::NotBegun;
+
+    std::future::poll_fn(|cx| {
+        if drain == Drain::NotBegun && draining.as_mut().poll(cx).is_ready() {
+            drain = Drain::Begun;
+            state.drain();
+            if state.is_http2() {
+                connection.as_mut().graceful_shutdown();
+            }
+            timer.linger();
+        }
+        if let Poll::Ready(result) = connection.as_mut().poll(cx) {
+            if let Err(error) = result {
+                tracing::debug!(error, "connection ended");
+            }
+            return Poll::Ready(());
+        }
+        if timer.poll(&state, cx).is_ready() {
+            // Idle for too long, or a head that never ends: there is nothing to lose.
+            return Poll::Ready(());
+        }
+        Poll::Pending
+    })
+    .await;
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Drain {
+    NotBegun,
+    Begun,
+}
+
+fn builder<H: Handler>(shared: &Shared<H>) -> auto::Builder<TrackedExecutor> {
+    let mut builder = auto::Builder::new(TrackedExecutor(shared.tasks.clone()));
+    let max_head = shared.config.http.max_header_bytes;
+    builder.http1().max_buf_size(max_head.max(8192)).keep_alive(true).half_close(false);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
+        .max_header_list_size(u32::try_from(max_head).unwrap_or(u32::MAX));
+    builder
+}
+
+/// Runs the streams of HTTP/2 connections as tasks of the server.
+#[derive(Clone)]
+struct TrackedExecutor(TaskTracker);
+
+impl<F> hyper::rt::Executor<F> for TrackedExecutor
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    fn execute(&self, future: F) {
+        self.0.spawn(future);
+    }
+}
+
+/// When a connection without a request in flight ends.
+///
+/// Sleeps towards the next instant at which something could be due, and looks again
+/// then; a request that comes and goes meanwhile costs no timer operation.
+struct Timer {
+    sleep: Pin<Box<Sleep>>,
+    keep_alive: Duration,
+    header: Duration,
+}
+
+impl Timer {
+    fn new(config: &remuda_config::Http) -> Self {
+        let (keep_alive, header) = (config.keep_alive_timeout, config.header_timeout);
+        Self { sleep: Box::pin(tokio::time::sleep(header.min(keep_alive))), keep_alive, header }
+    }
+
+    /// From now on an idle connection ends soon.
+    fn linger(&mut self) {
+        self.keep_alive = self.keep_alive.min(DRAIN_LINGER);
+        self.header = self.header.min(self.keep_alive * 4);
+        self.sleep.as_mut().reset(tokio::time::Instant::now());
+    }
+
+    /// Ready when the connection should end.
+    fn poll(&mut self, state: &ConnectionState, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(started) = state.head_just_started() {
+            let due = clock::instant(started) + self.header;
+            if due < self.sleep.deadline() {
+                self.sleep.as_mut().reset(due);
+            }
+        }
+        while self.sleep.as_mut().poll(cx).is_ready() {
+            let now = tokio::time::Instant::now();
+            let due = match state.waiting_since() {
+                // Busy: nothing is due, look again later.
+                None => now + self.keep_alive.min(self.header),
+                Some(state::Waiting::ForRequest(since)) => clock::instant(since) + self.keep_alive,
+                Some(state::Waiting::ForHead(since)) => clock::instant(since) + self.header,
+            };
+            if due <= now {
+                return Poll::Ready(());
+            }
+            self.sleep.as_mut().reset(due);
+        }
+        Poll::Pending
+    }
+}

@@ -1,0 +1,132 @@
+//! What the parts of one connection know of each other.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+};
+
+use crate::clock;
+
+/// Shared by the socket, the service and the timer of a connection. All of them run on
+/// the event loop's thread; the atomics are there for the type system.
+#[derive(Debug)]
+pub(crate) struct ConnectionState {
+    in_flight: AtomicUsize,
+    /// When the last request ended, or the connection began.
+    idle_since: AtomicU64,
+    /// When the first byte of a request head was read; 0 while there is none.
+    head_since: AtomicU64,
+    http2: AtomicBool,
+    draining: AtomicBool,
+}
+
+/// What a connection without a request in flight waits for, and since when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Waiting {
+    ForRequest(u64),
+    ForHead(u64),
+}
+
+/// A request in flight on a connection, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct InFlight(Arc<ConnectionState>);
+
+impl ConnectionState {
+    pub(super) fn new() -> Self {
+        Self {
+            in_flight: AtomicUsize::new(0),
+            idle_since: AtomicU64::new(clock::now()),
+            head_since: AtomicU64::new(0),
+            http2: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
+        }
+    }
+
+    /// A request head is complete.
+    pub(crate) fn begin(self: &Arc<Self>) -> InFlight {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        self.head_since.store(0, Ordering::Relaxed);
+        InFlight(Arc::clone(self))
+    }
+
+    /// Bytes have arrived.
+    pub(super) fn received(&self) {
+        let idle = self.in_flight.load(Ordering::Relaxed) == 0;
+        let has_begun = self.head_since.load(Ordering::Relaxed) != 0;
+        // In HTTP/2 bytes may also be a ping, which begins no request.
+        if idle && !has_begun && !self.is_http2() {
+            self.head_since.store(clock::now(), Ordering::Relaxed);
+        }
+    }
+
+    /// When an unfinished head began, if there is one.
+    pub(super) fn head_just_started(&self) -> Option<u64> {
+        let since = self.head_since.load(Ordering::Relaxed);
+        (since != 0).then_some(since)
+    }
+
+    /// `None` while a request is in flight.
+    pub(super) fn waiting_since(&self) -> Option<Waiting> {
+        if self.in_flight.load(Ordering::Relaxed) > 0 {
+            return None;
+        }
+        Some(match self.head_since.load(Ordering::Relaxed) {
+            0 => Waiting::ForRequest(self.idle_since.load(Ordering::Relaxed)),
+            since => Waiting::ForHead(since),
+        })
+    }
+
+    pub(super) fn mark_http2(&self) {
+        self.http2.store(true, Ordering::Relaxed);
+        self.head_since.store(0, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_http2(&self) -> bool {
+        self.http2.load(Ordering::Relaxed)
+    }
+
+    /// From now on responses announce that the connection closes.
+    pub(super) fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+        self.idle_since.fetch_max(clock::now(), Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        if self.0.in_flight.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.0.idle_since.store(clock::now(), Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_waits_for_a_request_then_for_its_head_then_not_at_all() {
+        let state = Arc::new(ConnectionState::new());
+        assert!(matches!(state.waiting_since(), Some(Waiting::ForRequest(_))));
+        state.received();
+        assert!(matches!(state.waiting_since(), Some(Waiting::ForHead(_))));
+        let request = state.begin();
+        state.received();
+        assert_eq!(state.waiting_since(), None);
+        drop(request);
+        assert!(matches!(state.waiting_since(), Some(Waiting::ForRequest(_))));
+    }
+
+    #[test]
+    fn http2_frames_begin_no_head() {
+        let state = ConnectionState::new();
+        state.received();
+        state.mark_http2();
+        state.received();
+        assert!(matches!(state.waiting_since(), Some(Waiting::ForRequest(_))));
+    }
+}

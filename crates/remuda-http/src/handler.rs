@@ -1,0 +1,33 @@
+//! Whoever answers requests.
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+
+use crate::{Permit, Rejection, RequestBody};
+
+/// Answers the requests that have been admitted.
+pub trait Handler: Send + Sync + 'static {
+    /// The body of an answer. It ends what it belongs to when it is dropped.
+    type Body: Body<Data = Bytes, Error: std::fmt::Display> + Send + Unpin + 'static;
+
+    /// Answers `request`, whose URI is absolute.
+    ///
+    /// The ticket's permit must be held until all work for the request has ended, the
+    /// response body included. Dropping the future gives the request up.
+    fn handle(
+        &self,
+        request: Request<RequestBody>,
+        ticket: Ticket,
+    ) -> impl Future<Output = Result<Response<Self::Body>, Rejection>> + Send;
+}
+
+/// What a request has been given on its way in.
+#[derive(Debug)]
+pub struct Ticket {
+    /// Index into the configured routes.
+    pub route: usize,
+    /// Names the request in logs.
+    pub id: u64,
+    pub permit: Permit,
+}

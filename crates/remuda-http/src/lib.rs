@@ -1,0 +1,31 @@
+//! From a listening socket to an answered request, whoever answers it.
+//!
+//! Purpose: connections, admission, routing, limits and rejections, around a
+//! [`Handler`] that knows how to answer. This crate knows nothing of wasmtime.
+//!
+//! The way of a request: [`Listener`] → connection → request head → route → [`Permit`]
+//! → [`Handler`] → response. Owner: one [`Server`] per worker. Invariants: nothing waits
+//! without a bound; whoever answers holds the permit until all work for the request has
+//! ended; a connection without a request in flight costs no place.
+
+mod access_log;
+mod admission;
+mod clock;
+mod connection;
+mod handler;
+mod listener;
+mod rejection;
+mod request_body;
+mod response_body;
+mod routes;
+mod server;
+mod service;
+
+pub use admission::{Admission, Permit};
+pub use handler::{Handler, Ticket};
+pub use listener::Listener;
+pub use rejection::{Fault, Rejection};
+pub use request_body::{RequestBody, RequestBodyError};
+pub use response_body::ResponseBody;
+pub use routes::RouteTable;
+pub use server::Server;

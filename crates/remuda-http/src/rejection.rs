@@ -1,0 +1,201 @@
+//! Every answer that the server gives in place of a guest.
+//!
+//! Purpose: one enum that knows status, reason, blame and both messages. Invariant: what
+//! a client reads never contains anything from inside (paths, backtraces, error
+//! chains); that goes to the log.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+
+/// Whose fault a rejection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The client asked for something that cannot be served.
+    Client,
+    /// The component failed.
+    Guest,
+    /// The server has reached a limit.
+    Host,
+}
+
+/// Why a request was not answered by its guest.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    #[error("no route matches this host and path")]
+    NoRoute,
+    #[error("the request is not valid HTTP: {0}")]
+    BadRequest(&'static str),
+    #[error("the request body is larger than this server accepts")]
+    BodyTooLarge,
+    #[error("the request body did not arrive in time")]
+    BodyTimeout,
+    #[error("too many requests are waiting")]
+    QueueFull,
+    #[error("the request waited too long for its turn")]
+    QueueTimeout,
+    #[error("there is no memory for another instance")]
+    MemoryBudget,
+    #[error("the handler did not answer in time")]
+    Deadline,
+    #[error("the handler failed")]
+    GuestTrap,
+    #[error("the handler gave no valid response")]
+    GuestError,
+    #[error("the handler needed more memory than it may have")]
+    MemoryLimit,
+}
+
+/// RFC 9209.
+const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
+
+/// Seconds after which a shed client may try again; longer than a queue lasts.
+const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
+
+impl Rejection {
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::NoRoute => StatusCode::NOT_FOUND,
+            Self::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::QueueFull | Self::QueueTimeout | Self::MemoryBudget => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Self::Deadline => StatusCode::GATEWAY_TIMEOUT,
+            Self::GuestTrap | Self::GuestError | Self::MemoryLimit => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
+        }
+    }
+
+    /// The stable name of the rejection, for `Proxy-Status`, logs and metrics.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::NoRoute => "no_route",
+            Self::BadRequest(_) => "bad_request",
+            Self::BodyTooLarge => "body_too_large",
+            Self::BodyTimeout => "body_timeout",
+            Self::QueueFull => "queue_full",
+            Self::QueueTimeout => "queue_timeout",
+            Self::MemoryBudget => "memory_budget",
+            Self::Deadline => "deadline",
+            Self::GuestTrap => "guest_trap",
+            Self::GuestError => "guest_error",
+            Self::MemoryLimit => "memory_limit",
+        }
+    }
+
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::NoRoute | Self::BadRequest(_) | Self::BodyTooLarge | Self::BodyTimeout => {
+                Fault::Client
+            }
+            Self::QueueFull | Self::QueueTimeout | Self::MemoryBudget => Fault::Host,
+            Self::Deadline | Self::GuestTrap | Self::GuestError | Self::MemoryLimit => Fault::Guest,
+        }
+    }
+
+    /// The error type of RFC 9209, section 2.3, that fits best.
+    fn proxy_error(&self) -> &'static str {
+        match self {
+            Self::NoRoute => "destination_not_found",
+            Self::BadRequest(_) | Self::BodyTooLarge | Self::BodyTimeout => "http_request_error",
+            Self::QueueFull | Self::QueueTimeout => "connection_limit_reached",
+            Self::MemoryBudget | Self::MemoryLimit => "proxy_internal_error",
+            Self::Deadline => "http_response_timeout",
+            Self::GuestTrap | Self::GuestError => "http_response_incomplete",
+        }
+    }
+
+    /// Whether the connection cannot be used after this answer.
+    fn closes_connection(&self) -> bool {
+        matches!(self, Self::BadRequest(_) | Self::BodyTooLarge | Self::BodyTimeout)
+    }
+
+    /// The answer, in the media type that the client prefers.
+    #[must_use]
+    pub fn response(&self, request_headers: &HeaderMap, http1: bool) -> Response<Bytes> {
+        let problem = accepts_json(request_headers);
+        let (media_type, body) = if problem {
+            let problem = serde_json::json!({
+                "type": "about:blank",
+                "title": self.status().canonical_reason(),
+                "status": self.status().as_u16(),
+                "detail": self.to_string(),
+                "reason": self.reason(),
+            });
+            ("application/problem+json", problem.to_string())
+        } else {
+            ("text/plain; charset=utf-8", format!("{self}\n"))
+        };
+        let mut response = Response::new(Bytes::from(body));
+        *response.status_mut() = self.status();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+        let (error, reason) = (self.proxy_error(), self.reason());
+        let proxy_status = format!("remuda; error={error}; details=\"{reason}\"");
+        if let Ok(value) = HeaderValue::try_from(proxy_status) {
+            headers.insert(PROXY_STATUS, value);
+        }
+        if self.status() == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS);
+        }
+        if http1 && self.closes_connection() {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+}
+
+/// Whether the client names a JSON type in `Accept`. A wildcard is not enough: it comes
+/// from tools such as curl, whose users read text.
+fn accepts_json(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|range| range.split(';').next())
+        .any(|range| {
+            let range = range.trim().to_ascii_lowercase();
+            range == "application/json" || range == "application/problem+json"
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shed_request_is_told_when_to_come_back() {
+        let response = Rejection::QueueFull.response(&HeaderMap::new(), true);
+        assert_eq!(response.status(), 503);
+        assert_eq!(response.headers()[header::RETRY_AFTER], "1");
+        let proxy_status = "remuda; error=connection_limit_reached; details=\"queue_full\"";
+        assert_eq!(response.headers()[PROXY_STATUS], proxy_status);
+        assert_eq!(response.body(), "too many requests are waiting\n");
+    }
+
+    #[test]
+    fn whoever_accepts_json_gets_a_problem() {
+        let mut headers = HeaderMap::new();
+        headers
+            .insert(header::ACCEPT, HeaderValue::from_static("text/html, application/JSON;q=0.5"));
+        let response = Rejection::NoRoute.response(&headers, true);
+        assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");
+        let problem: serde_json::Value = serde_json::from_slice(response.body()).expect("JSON");
+        assert_eq!(problem["status"], 404);
+        assert_eq!(problem["reason"], "no_route");
+    }
+
+    #[test]
+    fn a_wildcard_gets_text() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
+        let response = Rejection::NoRoute.response(&headers, true);
+        assert_eq!(response.headers()[header::CONTENT_TYPE], "text/plain; charset=utf-8");
+    }
+}

@@ -1,0 +1,151 @@
+//! One request: route, permit, handler, response.
+
+use std::{convert::Infallible, net::IpAddr, sync::Arc};
+
+use http::{
+    HeaderMap, HeaderValue, Request, Response, Uri, Version, header,
+    uri::{Authority, PathAndQuery, Scheme},
+};
+use hyper::{body::Incoming, service::service_fn};
+use tokio::time::timeout;
+
+use crate::{
+    Handler, Rejection, RequestBody, ResponseBody, Ticket,
+    access_log::AccessRecord,
+    connection::{ConnectionState, InFlight},
+    server::Shared,
+};
+
+/// What hyper calls for every request of one connection.
+pub(crate) fn service<H: Handler>(
+    shared: Arc<Shared<H>>,
+    state: Arc<ConnectionState>,
+    client: Option<IpAddr>,
+) -> impl hyper::service::Service<
+    Request<Incoming>,
+    Response = Answer<H::Body>,
+    Error = Infallible,
+    Future: Send,
+> {
+    let connection = Arc::new(Connection { shared, state, client });
+    service_fn(move |request| {
+        let in_flight = connection.state.begin();
+        let connection = Arc::clone(&connection);
+        async move { Ok(connection.answer(request, in_flight).await) }
+    })
+}
+
+struct Connection<H: Handler> {
+    shared: Arc<Shared<H>>,
+    state: Arc<ConnectionState>,
+    client: Option<IpAddr>,
+}
+
+type Answer<B> = Response<ResponseBody<B>>;
+
+impl<H: Handler> Connection<H> {
+    async fn answer(&self, request: Request<Incoming>, in_flight: InFlight) -> Answer<H::Body> {
+        let id = self.shared.next_id();
+        let http1 = request.version() < Version::HTTP_2;
+        let format = self.shared.config.log.access;
+        let record = AccessRecord::begin(format, &request, self.client, id);
+        let preferences = accept_only(request.headers());
+
+        let mut route = None;
+        let mut response = match self.admit_and_handle(request, id, &mut route).await {
+            Ok(response) => {
+                let limits = route.map(|route| &self.shared.config.routes[route].limits);
+                let silence = limits
+                    .map_or(self.shared.config.limits.response_idle_timeout, |limits| {
+                        limits.response_idle_timeout
+                    });
+                response.map(|body| ResponseBody::handler(body, id, silence, in_flight))
+            }
+            Err(rejection) => {
+                tracing::debug!(
+                    request = format_args!("{id:016x}"),
+                    reason = rejection.reason(),
+                    "rejected"
+                );
+                let response = rejection.response(&preferences, http1);
+                response.map(|words| ResponseBody::words(words, in_flight))
+            }
+        };
+        if http1 && self.state.is_draining() {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        match record {
+            None => response,
+            Some(mut record) => {
+                let route = route.map(|route| self.shared.config.routes[route].path.as_str());
+                record.answered(route, response.status());
+                response.map(|body| body.record(record))
+            }
+        }
+    }
+
+    async fn admit_and_handle(
+        &self,
+        request: Request<Incoming>,
+        id: u64,
+        found: &mut Option<usize>,
+    ) -> Result<Response<H::Body>, Rejection> {
+        let shared = &*self.shared;
+        let (mut parts, incoming) = request.into_parts();
+        parts.uri = absolute_uri(parts.uri, &parts.headers, parts.version)?;
+        let route = shared.routes.find(&parts.uri).ok_or(Rejection::NoRoute)?;
+        *found = Some(route);
+
+        let http = &shared.config.http;
+        let (body, verdict) = RequestBody::new(incoming, http.max_body, http.body_timeout)?;
+        let permit = shared.admission.admit(route).await?;
+        let ticket = Ticket { route, id, permit };
+        let limit = shared.config.routes[route].limits.request_timeout;
+        let handled = shared.handler.handle(Request::from_parts(parts, body), ticket);
+        let result = timeout(limit, handled).await.unwrap_or(Err(Rejection::Deadline));
+        result.map_err(|rejection| {
+            // A guest that fails over a body that broke a limit is not the one to blame.
+            verdict.and_then(|verdict| verdict.rejection()).unwrap_or(rejection)
+        })
+    }
+}
+
+/// The headers that decide about the form of a rejection; the rest goes to the guest.
+fn accept_only(headers: &HeaderMap) -> HeaderMap {
+    let mut preferences = HeaderMap::new();
+    for value in headers.get_all(header::ACCEPT) {
+        preferences.append(header::ACCEPT, value.clone());
+    }
+    preferences
+}
+
+/// The URI with scheme and authority, which HTTP/1 has in its `Host` header.
+fn absolute_uri(uri: Uri, headers: &HeaderMap, version: Version) -> Result<Uri, Rejection> {
+    if uri.scheme().is_some() && uri.authority().is_some() {
+        return Ok(uri);
+    }
+    let mut parts = uri.into_parts();
+    if parts.authority.is_none() {
+        parts.authority = Some(authority(headers, version)?);
+    }
+    parts.scheme = Some(Scheme::HTTP);
+    if parts.path_and_query.is_none() {
+        parts.path_and_query = Some(PathAndQuery::from_static("/"));
+    }
+    Uri::from_parts(parts).map_err(|_| Rejection::BadRequest("its target is invalid"))
+}
+
+fn authority(headers: &HeaderMap, version: Version) -> Result<Authority, Rejection> {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let authority = match (hosts.next(), hosts.next()) {
+        (Some(host), None) => Authority::try_from(host.as_bytes())
+            .map_err(|_| Rejection::BadRequest("its Host header is invalid"))?,
+        (Some(_), Some(_)) => {
+            return Err(Rejection::BadRequest("it has more than one Host header"));
+        }
+        // RFC 9112, section 3.2: HTTP/1.0 clients need not send one.
+        (None, _) if version <= Version::HTTP_10 => Authority::from_static("localhost"),
+        (None, _) => return Err(Rejection::BadRequest("it has no Host header")),
+    };
+    Ok(authority)
+}

@@ -1,0 +1,68 @@
+//! From a request to a guest and back.
+
+use http::{Request, Response};
+use http_body_util::BodyExt as _;
+use remuda_engine::{BodyError, Fault, GuestBody, Program, RequestId};
+use remuda_http::{Handler, Permit, Rejection, RequestBody, RequestBodyError, Ticket};
+
+/// The programs of all routes, in the order of the configuration.
+pub(crate) struct Programs {
+    routes: Vec<(String, Program)>,
+}
+
+impl Programs {
+    pub(crate) fn new(routes: Vec<(String, Program)>) -> Self {
+        Self { routes }
+    }
+
+    /// Retires instances that nobody has needed for a while.
+    pub(crate) fn sweep(&self) {
+        for (_, program) in &self.routes {
+            program.sweep();
+        }
+    }
+}
+
+/// Lets the server own the programs together with the sweeper.
+pub(crate) struct Guests(pub(crate) std::sync::Arc<Programs>);
+
+impl Handler for Guests {
+    type Body = GuestBody<Permit>;
+
+    async fn handle(
+        &self,
+        request: Request<RequestBody>,
+        ticket: Ticket,
+    ) -> Result<Response<Self::Body>, Rejection> {
+        let Ticket { route, id, permit } = ticket;
+        let (path, program) = &self.0.routes[route];
+        let id = RequestId(id);
+        let request = request.map(|body| body.map_err(to_guest));
+        program.call(request, id, permit).await.map_err(|fault| {
+            tracing::warn!(route = path.as_str(), request = %id, "{fault}");
+            to_client(&fault)
+        })
+    }
+}
+
+/// How a guest hears that its request's body has broken off.
+fn to_guest(error: RequestBodyError) -> BodyError {
+    match error {
+        RequestBodyError::TooLarge => BodyError::HttpRequestBodySize(None),
+        RequestBodyError::Stalled => BodyError::ConnectionReadTimeout,
+        RequestBodyError::Connection(error) => BodyError::Hyper(error),
+    }
+}
+
+/// How a client hears that the guest has failed.
+fn to_client(fault: &Fault) -> Rejection {
+    match fault {
+        Fault::Trap(_) | Fault::Exit(_) => Rejection::GuestTrap,
+        Fault::NoResponse
+        | Fault::ErrorCode(_)
+        | Fault::InvalidResponse(_)
+        | Fault::Instantiate(_) => Rejection::GuestError,
+        Fault::MemoryLimit => Rejection::MemoryLimit,
+        Fault::NoCapacity(_) => Rejection::MemoryBudget,
+    }
+}

@@ -1,0 +1,80 @@
+//! `remuda check`: what would be served, with which authority, under which limits.
+
+use std::{collections::BTreeMap, fmt::Write as _, path::Path};
+
+use remuda_config::{Config, Loaded, Route};
+use remuda_engine::component::{Compiled, compile};
+
+use super::{compile::failure, describe::print, effective};
+use crate::{cli::ServeArgs, configuration, exit::Failure};
+
+pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
+    let Loaded { config, settings, warnings } = configuration::load(args)?;
+    let mut report = format!("Effective settings\n{}", effective::table(&settings));
+    for warning in warnings {
+        // Writing to a string cannot fail, here and below.
+        let _ = writeln!(report, "warning: {warning}");
+    }
+    print(&report)?;
+
+    let mut compiled: BTreeMap<&Path, Compiled> = BTreeMap::new();
+    for route in &config.routes {
+        let component = route.component.as_path();
+        if !compiled.contains_key(component) {
+            compiled.insert(component, compile(component, &config.cache).map_err(failure)?);
+        }
+        print(&describe(&config, route, &compiled[component]))?;
+    }
+    print("\nok\n")
+}
+
+fn describe(config: &Config, route: &Route, compiled: &Compiled) -> String {
+    let host = route.host.as_deref().unwrap_or_default();
+    let interfaces = &compiled.interfaces;
+    let mut text = format!("\nRoute {host}{}\n", route.path);
+    let _ = writeln!(text, "  component  {}", route.component.display());
+    let _ = writeln!(text, "  served as  {}", interfaces.handler);
+    text.push_str("  imports\n");
+    let width = interfaces.imports.iter().map(String::len).max().unwrap_or_default();
+    for import in &interfaces.imports {
+        let _ = writeln!(text, "    {import:width$}  {}", grant(config, route, import));
+    }
+    text
+}
+
+/// What is behind an imported interface.
+fn grant(config: &Config, route: &Route, import: &str) -> String {
+    let name = import.split('@').next().unwrap_or(import);
+    match name {
+        "wasi:cli/environment" if route.env.is_empty() => "no variables; grant with env".to_owned(),
+        "wasi:cli/environment" => {
+            let names: Vec<&str> = route.env.iter().map(|(name, _)| name.as_str()).collect();
+            format!("variables {}", names.join(", "))
+        }
+        "wasi:cli/stdout" | "wasi:cli/stderr" => "to the log".to_owned(),
+        "wasi:cli/stdin" => "empty".to_owned(),
+        "wasi:filesystem/preopens" | "wasi:filesystem/types" => mounts(route),
+        "wasi:http/outgoing-handler" | "wasi:http/client" => outgoing(config),
+        _ if name.starts_with("wasi:sockets/") => "denied".to_owned(),
+        _ => "granted".to_owned(),
+    }
+}
+
+fn mounts(route: &Route) -> String {
+    if route.mounts.is_empty() {
+        return "no folders; grant with mounts".to_owned();
+    }
+    let mount = |mount: &remuda_config::Mount| {
+        let access = if mount.write { "read and write" } else { "read only" };
+        format!("{} at {} ({access})", mount.host.display(), mount.guest)
+    };
+    route.mounts.iter().map(mount).collect::<Vec<_>>().join(", ")
+}
+
+fn outgoing(config: &Config) -> String {
+    if config.outbound.allow.is_empty() {
+        return "denied; grant with outbound.allow".to_owned();
+    }
+    let origins: Vec<String> = config.outbound.allow.iter().map(ToString::to_string).collect();
+    format!("to {}", origins.join(", "))
+}

@@ -1,0 +1,8 @@
+//! What each subcommand does.
+
+pub(crate) mod check;
+pub(crate) mod compile;
+pub(crate) mod describe;
+pub(crate) mod effective;
+pub(crate) mod serve;
+pub(crate) mod worker;

@@ -1,0 +1,47 @@
+//! `remuda serve`: the supervisor.
+
+use std::path::PathBuf;
+
+use remuda_config::Loaded;
+use remuda_supervisor::Plan;
+
+use super::effective;
+use crate::{
+    cli::ServeArgs,
+    configuration,
+    exit::{Exit, Failure, chain},
+    logging,
+};
+
+/// Names the running program even after its file has been replaced.
+const THIS_EXECUTABLE: &str = "/proc/self/exe";
+
+pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
+    let Loaded { config, settings, warnings } = configuration::load(args)?;
+    logging::init(&config.log);
+    raise_open_files_limit();
+    effective::log(&settings, logging::is_json(&config.log));
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    let plan = Plan { config, executable: PathBuf::from(THIS_EXECUTABLE), environment: Vec::new() };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Exit::Software, format!("failed to start: {error}")))?;
+    runtime
+        .block_on(remuda_supervisor::run(plan))
+        .map_err(|error| Failure::with_code(error.exit_code(), chain(&error)))
+}
+
+/// Takes what the operator has allowed: the soft limit of 1024 open files that most
+/// systems start with is meant for programs that use `select`.
+fn raise_open_files_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "failed to raise the limit of open files");
+    }
+}

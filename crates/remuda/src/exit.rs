@@ -1,0 +1,58 @@
+//! How the process ends.
+
+use std::{io::Write as _, process::ExitCode};
+
+/// Exit codes, those of `sysexits.h` where it has one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Ended as asked.
+    Ended = 0,
+    /// The command line is wrong.
+    Usage = 64,
+    /// A component cannot be served.
+    Component = 65,
+    /// Workers cannot start, or something else inside went wrong.
+    Software = 70,
+    /// The configuration is wrong.
+    Configuration = 78,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Why a command failed: the message for whoever ran it, and the exit code.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    code: u8,
+    message: String,
+}
+
+impl Failure {
+    pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self { code: exit as u8, message: message.into() }
+    }
+
+    /// A failure whose code another crate has chosen.
+    pub(crate) fn with_code(code: u8, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+
+    /// Tells the user, a line at a time.
+    pub(crate) fn report(&self) -> ExitCode {
+        let mut stderr = std::io::stderr().lock();
+        for line in self.message.lines() {
+            // Nobody is left to read it when this fails.
+            let _ = writeln!(stderr, "remuda: {line}");
+        }
+        ExitCode::from(self.code)
+    }
+}
+
+/// What went wrong, with all its causes, in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| (*cause).source());
+    causes.fold(error.to_string(), |message, cause| format!("{message}: {cause}"))
+}
