@@ -1,0 +1,108 @@
+//! Compiling every component before anyone is told "ready".
+//!
+//! Owner: [`run`](crate::run), once at the start. Invariant: the compiler is a child
+//! that ends with this process, so that wasmtime never enters the supervisor's memory,
+//! and an order to end is obeyed while it works. A component is blamed only when the
+//! compiler blames it, with exit code 65, and the cache folder only with 78.
+
+mod child;
+
+use std::{
+    collections::HashMap,
+    io::{self, Write},
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use serde::Deserialize;
+
+use crate::{Plan, SupervisorError, reap::Exit, signals::Signals};
+use child::{Child, Finished};
+
+/// What the compiler prints on its standard output; it may print more.
+#[derive(Debug, Deserialize)]
+struct Report {
+    artifact: PathBuf,
+    /// It was there before.
+    #[serde(default)]
+    cached: bool,
+}
+
+/// The compiled component of each route, or `None` if the server was told to end.
+///
+/// # Errors
+/// When a component is unusable or the compiler fails.
+pub(crate) async fn compile_all(
+    plan: &Plan,
+    signals: &mut Signals,
+) -> Result<Option<Vec<PathBuf>>, SupervisorError> {
+    let mut compiled: HashMap<&Path, PathBuf> = HashMap::new();
+    let mut artifacts = Vec::new();
+    for route in &plan.config.routes {
+        if let Some(artifact) = compiled.get(route.component.as_path()) {
+            artifacts.push(artifact.clone());
+            continue;
+        }
+        let Some(artifact) = compile(plan, &route.component, signals).await? else {
+            return Ok(None);
+        };
+        compiled.insert(&route.component, artifact.clone());
+        artifacts.push(artifact);
+    }
+    Ok(Some(artifacts))
+}
+
+async fn compile(
+    plan: &Plan,
+    component: &Path,
+    signals: &mut Signals,
+) -> Result<Option<PathBuf>, SupervisorError> {
+    let broken =
+        |reason: String| SupervisorError::Compiler { component: component.to_owned(), reason };
+    let started = Instant::now();
+    let child = Child::start(plan, component).map_err(|error| broken(error.to_string()))?;
+    let finished = child.finish(signals).await.map_err(|error| broken(error.to_string()))?;
+    let Some(Finished { exit, stdout, stderr }) = finished else { return Ok(None) };
+
+    if exit != Exit::Code(0) {
+        let (lines, message) = split_failure(&stderr);
+        pass_on(&lines);
+        return Err(match exit {
+            Exit::Code(65) if !message.is_empty() => SupervisorError::Component { message },
+            Exit::Code(78) if !message.is_empty() => SupervisorError::Cache { message },
+            _ if message.is_empty() => broken(exit.to_string()),
+            _ => broken(format!("{message} ({exit})")),
+        });
+    }
+    pass_on(&stderr);
+    let report: Report = serde_json::from_slice(&stdout)
+        .map_err(|error| broken(format!("the compiler's answer is unreadable: {error}")))?;
+    tracing::info!(
+        component = %component.display(),
+        elapsed_ms = started.elapsed().as_millis() as u64,
+        cached = report.cached,
+        "compiled"
+    );
+    Ok(Some(report.artifact))
+}
+
+/// Parts what a failed compiler wrote into its log lines and the failure: the lines that
+/// begin with `remuda: `, or everything if there are none.
+fn split_failure(stderr: &str) -> (String, String) {
+    const MARK: &str = "remuda: ";
+    let (failure, log): (Vec<_>, Vec<_>) = stderr.lines().partition(|line| line.starts_with(MARK));
+    if failure.is_empty() {
+        return (String::new(), stderr.trim().to_owned());
+    }
+    let failure: Vec<_> = failure.iter().map(|line| line.trim_start_matches(MARK)).collect();
+    (log.iter().map(|line| format!("{line}\n")).collect(), failure.join("\n"))
+}
+
+/// The compiler's log lines go where ours go, as they are.
+fn pass_on(lines: &str) {
+    // There is no one left to tell when standard error is closed.
+    let _ = io::stderr().write_all(lines.as_bytes());
+}
+
+#[cfg(test)]
+mod tests;

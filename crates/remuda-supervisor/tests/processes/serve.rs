@@ -1,0 +1,31 @@
+//! The supervisor's process: what the binary does around `run`.
+
+use std::{env, fs, io, path::Path, process::ExitCode};
+
+use remuda_supervisor::{Plan, run};
+
+pub(crate) fn main(folder: &Path) -> ExitCode {
+    tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_max_level(tracing::Level::DEBUG)
+        .with_writer(io::stderr)
+        .init();
+    // Orphans come to the supervisor, as they do to PID 1.
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid())).expect("a subreaper");
+    let config = fs::read(folder.join("config.json")).expect("a configuration");
+    let plan = Plan {
+        config: serde_json::from_slice(&config).expect("a configuration"),
+        executable: env::current_exe().expect("an executable"),
+        environment: vec![("REMUDA_TEST_GREETING".to_owned(), "hello".to_owned())],
+    };
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    match runtime.block_on(run(plan)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(%error, "failed");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}

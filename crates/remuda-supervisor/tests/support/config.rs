@@ -1,0 +1,22 @@
+//! A configuration for tests: one route, two workers, port 0, and defaults.
+
+use std::path::Path;
+
+use remuda_config::{Config, Input, Machine, load};
+
+pub(crate) fn config(component: &Path, cache: &Path) -> Config {
+    let settings = format!(
+        "bind = ['127.0.0.1:0']\ncache = '{}'\n[workers]\ncount = 2\n[log]\nlevel = 'debug'\n",
+        cache.display()
+    );
+    let input = Input {
+        file: Some(("/remuda.toml".into(), settings)),
+        environment: vec![],
+        flags: vec![],
+        component: Some(component.to_owned()),
+        route_flags: vec![],
+        base_dir: "/".into(),
+        machine: Machine { cores: 2.0 },
+    };
+    load(input).expect("a configuration").config
+}
