@@ -2,23 +2,55 @@
 //!
 //! Purpose: advance the epoch of all engines every [`TICK`] while guests run, so that a
 //! busy guest lets others have their turn. Owner: [`crate::Engine`]; the thread ends
-//! with it. Invariant: the thread sleeps without any timer once no guest has been
-//! entered for [`IDLE_TICKS`]; entering one wakes it.
+//! with it. Invariants: the thread sleeps without any timer once no guest has been
+//! entered for [`IDLE_TICKS`], and entering one wakes it; what counts is the time that a
+//! guest has run since it was entered, not a tick that happens to fall into a short
+//! call.
 
 use std::{
+    cell::Cell,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
+
+use wasmtime::UpdateDeadline;
 
 /// Time between two epochs.
 pub(crate) const TICK: Duration = Duration::from_millis(2);
 
 /// Ticks without a guest after which the thread goes to sleep.
 const IDLE_TICKS: u32 = 50;
+
+thread_local! {
+    /// When the guest that this thread runs was entered.
+    static ENTERED: Cell<Option<Instant>> = const { Cell::new(None) };
+    /// Whether it has been interrupted since.
+    static INTERRUPTED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// What a guest does that meets a new epoch: goes on, or lets others go first.
+pub(crate) fn on_epoch() -> UpdateDeadline {
+    if ENTERED.get().is_some_and(|entered| entered.elapsed() < TURN) {
+        return UpdateDeadline::Continue(1);
+    }
+    INTERRUPTED.set(true);
+    // wasmtime's own yield wakes its task at once, before all others.
+    UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))
+}
+
+/// Whether the guest that this thread has just polled was interrupted, rather than
+/// waiting for something.
+pub(crate) fn was_interrupted() -> bool {
+    INTERRUPTED.get()
+}
+
+/// How long a guest may run before others get their turn. A tick more may pass before it
+/// is asked.
+const TURN: Duration = TICK;
 
 /// Drives the epoch of the engines it was made with.
 pub(crate) struct Ticker {
@@ -52,8 +84,10 @@ impl Ticker {
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// Says that a guest is about to be polled; makes sure that the epoch advances.
+    /// Says that this thread is about to poll a guest, whose turn begins.
     pub(crate) fn guest_entered(&self) {
+        ENTERED.set(Some(Instant::now()));
+        INTERRUPTED.set(false);
         self.shared.entered.fetch_add(1, Ordering::SeqCst);
         if self.shared.asleep.load(Ordering::SeqCst) {
             self.wake();

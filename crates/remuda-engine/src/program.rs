@@ -14,6 +14,7 @@ use crate::{
     call::{Instance, Reuse, SharedPool, SinglePool},
     component::{HandlerWorld, check},
     engine::Shared,
+    epoch,
     host::{self, Grants, HostState},
     sys,
 };
@@ -58,21 +59,14 @@ pub(crate) struct Template {
 }
 
 impl Template {
-    /// Makes a fresh instance. `burning` is set whenever its guest is interrupted.
-    pub(crate) async fn instantiate(
-        &self,
-        burning: Option<Arc<std::sync::atomic::AtomicBool>>,
-    ) -> Result<Instance, Fault> {
-        let state = HostState::new(&self.grants, burning)
+    /// Makes a fresh instance.
+    pub(crate) async fn instantiate(&self) -> Result<Instance, Fault> {
+        let state = HostState::new(&self.grants)
             .map_err(|error| Fault::Instantiate(format!("{error:#}")))?;
         let mut store = Store::new(&self.wasmtime, state);
         store.limiter(|state| &mut state.limiter);
         store.set_epoch_deadline(1);
-        store.epoch_deadline_callback(|mut store| {
-            store.data_mut().interrupted();
-            let others_first = Box::pin(tokio::task::yield_now());
-            Ok(wasmtime::UpdateDeadline::YieldCustom(1, others_first))
-        });
+        store.epoch_deadline_callback(|_store| Ok(epoch::on_epoch()));
         self.engine.ticker.guest_entered();
         match self.pre.instantiate_async(&mut store).await {
             Ok(proxy) => Ok(Instance::new(store, proxy)),

@@ -15,6 +15,7 @@ use super::{
     shared::Lease,
     single::Guest,
 };
+use crate::Fault;
 
 /// What a guest sends; owns the guest, or its part in a shared one, until both the body
 /// and the guest's work for it have ended.
@@ -49,9 +50,8 @@ impl<H: Send + Unpin + 'static> GuestBody<H> {
     pub(super) fn single(outgoing: Outgoing, guest: Option<Guest>, held: H) -> Response<Self> {
         Self::build(outgoing, |body| match (body, guest) {
             (Some(body), Some(guest)) => Rest::Single { body, guest, held },
-            (None, Some(mut guest)) => {
-                let mut cx = Context::from_waker(std::task::Waker::noop());
-                if guest.poll(&mut cx).is_pending() {
+            (None, Some(guest)) => {
+                if !guest.has_ended() {
                     guest.detach(None, held);
                 }
                 Rest::Nothing
@@ -115,7 +115,7 @@ impl<H: Send + Unpin + 'static> Body for GuestBody<H> {
             Rest::Nothing => {
                 return Poll::Ready(self.trailers.take().map(|map| Ok(Frame::trailers(map))));
             }
-            Rest::Shared { body, .. } => ready!(Pin::new(body).poll_frame(cx)),
+            Rest::Shared { body, lease, .. } => ready!(poll_shared(body, lease, cx)),
             Rest::Single { body, guest, .. } => ready!(poll_single(body, guest, cx)),
         };
         let last = match &frame {
@@ -129,6 +129,7 @@ impl<H: Send + Unpin + 'static> Body for GuestBody<H> {
                 Rest::Nothing => {}
                 Rest::Shared { lease, .. } => lease.complete(),
                 Rest::Single { mut guest, held, .. } => {
+                    guest.body_has_ended();
                     if guest.poll(cx).is_pending() {
                         guest.detach(None, held);
                     }
@@ -159,22 +160,37 @@ impl<H: Send + Unpin + 'static> Body for GuestBody<H> {
 }
 
 /// What the guest has written comes first, then the guest runs, then what it wrote.
+///
+/// The streams of a guest that failed just end, which must not pass for the end of its
+/// response.
 fn poll_single(
     body: &mut WasiBody,
     guest: &mut Guest,
     cx: &mut Context<'_>,
 ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-    if let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(cx) {
-        return Poll::Ready(frame);
+    let mut frame = Pin::new(&mut *body).poll_frame(cx);
+    if frame.is_pending() {
+        let _ = guest.poll(cx);
+        frame = Pin::new(body).poll_frame(cx);
     }
-    let guest_ended = guest.poll(cx);
-    if let Poll::Ready(frame) = Pin::new(body).poll_frame(cx) {
-        return Poll::Ready(frame);
+    match (frame, guest.fault()) {
+        (Poll::Ready(None) | Poll::Pending, Some(fault)) => Poll::Ready(Some(Err(broken(fault)))),
+        (frame, _) => frame,
     }
-    match guest_ended {
-        Poll::Ready(Err(fault)) => {
-            Poll::Ready(Some(Err(Error::InternalError(Some(fault.to_string())))))
-        }
-        _ => Poll::Pending,
+}
+
+/// The same for an instance that drives itself.
+fn poll_shared(
+    body: &mut WasiBody,
+    lease: &Lease,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    match (ready!(Pin::new(body).poll_frame(cx)), lease.fault()) {
+        (None, Some(fault)) => Poll::Ready(Some(Err(broken(&fault)))),
+        (frame, _) => Poll::Ready(frame),
     }
+}
+
+fn broken(fault: &Fault) -> Error {
+    Error::InternalError(Some(fault.to_string()))
 }

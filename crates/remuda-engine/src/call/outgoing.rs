@@ -2,7 +2,7 @@
 
 use std::{
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::{Bytes, BytesMut};
@@ -81,13 +81,14 @@ impl Outgoing {
     }
 }
 
-/// Throws away what `body` has ready, so that its guest can go on.
-pub(super) fn discard(body: &mut WasiBody, cx: &mut Context<'_>) -> Drained {
-    let mut drained = Drained::Nothing;
-    while let Poll::Ready(Some(Ok(_))) = Pin::new(&mut *body).poll_frame(cx) {
-        drained = Drained::Some;
+/// Throws away what `body` has ready, so that its guest can go on. Ready at its end.
+pub(super) fn discard(body: &mut WasiBody, cx: &mut Context<'_>) -> Poll<()> {
+    loop {
+        match ready!(Pin::new(&mut *body).poll_frame(cx)) {
+            Some(Ok(_)) => {}
+            None | Some(Err(_)) => return Poll::Ready(()),
+        }
     }
-    drained
 }
 
 impl Collected {

@@ -1,6 +1,12 @@
 //! The guest's side of a call, for both worlds.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Poll, ready},
+};
 
 use bytes::Bytes;
 use http::{Request, Response, uri::Scheme};
@@ -17,21 +23,64 @@ use wasmtime_wasi_http::{
 
 use crate::{Fault, RequestId, host::HostState};
 
-/// Where a guest leaves its response head for whoever polls it.
+/// What a guest and whoever polls it tell each other: the guest leaves its response
+/// head, the other one says when it has all of the body.
 #[derive(Clone, Default)]
-pub(super) struct HeadSlot(Arc<Mutex<Option<Head>>>);
+pub(super) struct HeadSlot(Arc<Slot>);
+
+#[derive(Default)]
+struct Slot {
+    head: Mutex<Option<Head>>,
+    body_ended: AtomicBool,
+}
 
 /// A response with a body that the guest may still be writing, or the reason for none.
 pub(super) type Head = Result<Response<WasiBody>, Fault>;
 
 impl HeadSlot {
     pub(super) fn put(&self, head: Head) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(head);
+        *self.0.head.lock().unwrap_or_else(PoisonError::into_inner) = Some(head);
     }
 
     pub(super) fn take(&self) -> Option<Head> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.0.head.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
+
+    /// The whole body has been read, or nobody wants the rest.
+    pub(super) fn body_has_ended(&self) {
+        self.0.body_ended.store(true, Ordering::Relaxed);
+    }
+
+    fn has_body_ended(&self) -> bool {
+        self.0.body_ended.load(Ordering::Relaxed)
+    }
+}
+
+/// Runs a 0.3 handler to its end, and the store as long as it takes to move the body out
+/// of it: that is done by the store's event loop, after the guest's task has ended.
+pub(super) async fn run_03_to_end<B>(
+    accessor: &Accessor<HostState, HasSelf<HostState>>,
+    service: &Service,
+    request: Request<B>,
+    id: RequestId,
+    slot: HeadSlot,
+) -> wasmtime::Result<()>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Error>,
+{
+    let head = run_03(accessor, service, request, id).await?;
+    if head.is_err() {
+        slot.body_has_ended();
+    }
+    slot.put(head);
+    std::future::poll_fn(|cx| {
+        ready!(accessor.poll_no_interesting_tasks(cx));
+        // Whoever reads the body polls this future once more after its end.
+        if slot.has_body_ended() { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    Ok(())
 }
 
 /// Runs a 0.2 handler to its end.

@@ -8,6 +8,7 @@
 //! its last lease has.
 
 mod drive;
+mod turn;
 
 use std::{
     sync::{
@@ -22,7 +23,10 @@ use futures_util::task::AtomicWaker;
 use http::{Request, Response};
 use http_body::Body;
 use http_body_util::BodyExt as _;
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::coop::unconstrained,
+};
 use wasmtime_wasi_http::{Error, WasiBody};
 
 use super::{GuestBody, Reuse, outgoing::Outgoing};
@@ -53,8 +57,8 @@ struct Job {
 #[derive(Default)]
 struct State {
     in_flight: AtomicUsize,
-    /// Interrupted by the epoch since it was last polled.
-    burning: Arc<AtomicBool>,
+    /// Interrupted when it was last polled.
+    burning: AtomicBool,
     /// Takes no further request.
     retired: AtomicBool,
     /// A request was given up while the guest still worked on it.
@@ -102,7 +106,7 @@ impl SharedPool {
                 let mut handle = self.add_instance().await?;
                 let lease = self.lease(&mut handle);
                 if handle.jobs.send(job).is_err() {
-                    return Err(lease.state.fault());
+                    return Err(lease.lost());
                 }
                 self.open.lock().unwrap_or_else(PoisonError::into_inner).push(handle);
                 lease
@@ -114,7 +118,7 @@ impl SharedPool {
                 lease.complete();
                 Err(fault)
             }
-            Err(_) => Err(lease.state.fault()),
+            Err(_) => Err(lease.lost()),
         }
     }
 
@@ -152,12 +156,14 @@ impl SharedPool {
     async fn add_instance(self: &Arc<Self>) -> Result<Handle, Fault> {
         let state = Arc::new(State::default());
         state.mark_idle();
-        let instance = self.template.instantiate(Some(Arc::clone(&state.burning))).await?;
+        let instance = self.template.instantiate().await?;
         let (jobs, incoming) = mpsc::unbounded_channel();
         let engine = Arc::clone(&self.template.engine);
         let limit = self.template.after_response_timeout;
         let driver = drive::drive(instance, incoming, Arc::clone(&state), engine, limit);
-        self.template.engine.tasks.spawn(driver);
+        // Tokio counts what a task does and makes it wait when it was much. An instance has
+        // the work of many requests, and turns of its own.
+        self.template.engine.tasks.spawn(unconstrained(driver));
         Ok(Handle { jobs, state, served: 0 })
     }
 }
@@ -195,13 +201,23 @@ impl State {
         self.fault.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(fault);
     }
 
-    fn fault(&self) -> Fault {
-        let fault = self.fault.lock().unwrap_or_else(PoisonError::into_inner);
-        fault.clone().unwrap_or_else(|| Fault::Trap("the instance ended".to_owned()))
+    /// Why the instance failed, if it did.
+    fn fault(&self) -> Option<Fault> {
+        self.fault.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 impl Lease {
+    /// Why the instance failed, if it did.
+    pub(super) fn fault(&self) -> Option<Fault> {
+        self.state.fault()
+    }
+
+    /// Why there is no answer.
+    fn lost(&self) -> Fault {
+        self.fault().unwrap_or_else(|| Fault::Trap("the instance ended".to_owned()))
+    }
+
     /// The response is complete: the instance can go on serving.
     pub(super) fn complete(mut self) {
         self.completed = true;

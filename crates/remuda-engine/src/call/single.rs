@@ -7,7 +7,7 @@
 use std::{
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Instant,
 };
 
@@ -19,9 +19,9 @@ use wasmtime_wasi_http::{Error, WasiBody, handler::Proxy};
 use super::{
     GuestBody, Instance, Reuse,
     outgoing::{Drained, Outgoing, discard},
-    run::{HeadSlot, run_02, run_03},
+    run::{HeadSlot, run_02, run_03_to_end},
 };
-use crate::{Fault, RequestId, program::Template};
+use crate::{Fault, RequestId, epoch, program::Template};
 
 /// The instances of a program, idle ones at hand.
 pub(crate) struct SinglePool {
@@ -34,7 +34,7 @@ pub(crate) struct SinglePool {
 impl SinglePool {
     /// Makes a first instance to see that it can be done.
     pub(crate) async fn start(template: Template, reuse: Reuse) -> Result<Arc<Self>, Fault> {
-        let first = template.instantiate(None).await?;
+        let first = template.instantiate().await?;
         let pool = Self { template, reuse, idle: Mutex::new(Vec::new()) };
         pool.give_back(first);
         Ok(Arc::new(pool))
@@ -53,8 +53,8 @@ impl SinglePool {
     {
         let slot = HeadSlot::default();
         let run = Box::pin(run(Arc::clone(self), request, id, slot.clone()));
-        let guest = Guest { pool: Arc::clone(self), state: GuestState::Running(run) };
-        SingleCall { guest: Some(guest), slot, outgoing: None, held: Some(held) }
+        let guest = Guest { pool: Arc::clone(self), slot, state: GuestState::Running(run) };
+        SingleCall { guest: Some(guest), outgoing: None, held: Some(held), waited: false }
     }
 
     /// Drops instances that have been idle for too long.
@@ -92,7 +92,7 @@ where
 {
     let mut instance = match pool.take() {
         Some(idle) => idle,
-        None => pool.template.instantiate(None).await?,
+        None => pool.template.instantiate().await?,
     };
     let Instance { store, proxy, .. } = &mut instance;
     store.data().speak_for(Some(id));
@@ -100,9 +100,7 @@ where
         Proxy::P2(proxy) => run_02(store, proxy, request, slot).await,
         Proxy::P3(service) => {
             let run = store.run_concurrent(async |accessor| {
-                slot.put(run_03(accessor, service, request, id).await?);
-                std::future::poll_fn(|cx| accessor.poll_no_interesting_tasks(cx)).await;
-                wasmtime::error::Ok(())
+                run_03_to_end(accessor, service, request, id, slot).await
             });
             run.await.flatten()
         }
@@ -123,6 +121,7 @@ type Run = Pin<Box<dyn Future<Output = Result<(), Fault>> + Send>>;
 /// A guest call in progress; dropping it ends the guest.
 pub(super) struct Guest {
     pool: Arc<SinglePool>,
+    slot: HeadSlot,
     state: GuestState,
 }
 
@@ -146,6 +145,23 @@ impl Guest {
         }
     }
 
+    /// Why the guest failed, if it did.
+    pub(super) fn fault(&self) -> Option<&Fault> {
+        match &self.state {
+            GuestState::Ended(Err(fault)) => Some(fault),
+            GuestState::Ended(Ok(())) | GuestState::Running(_) => None,
+        }
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        matches!(self.state, GuestState::Ended(_))
+    }
+
+    /// The whole body has been read. The guest must be polled once more.
+    pub(super) fn body_has_ended(&self) {
+        self.slot.body_has_ended();
+    }
+
     /// Lets the guest go on without anybody waiting for it, for as long as the route
     /// grants; `held` is dropped when it ends.
     pub(super) fn detach<H: Send + 'static>(mut self, mut body: Option<WasiBody>, held: H) {
@@ -156,9 +172,13 @@ impl Guest {
             let ended = std::future::poll_fn(|cx| {
                 loop {
                     let polled = self.poll(cx);
-                    let drained = body.as_mut().map(|body| discard(body, cx));
-                    if drained != Some(Drained::Some) || polled.is_ready() {
-                        return polled;
+                    match &mut body {
+                        Some(rest) if polled.is_pending() => {
+                            ready!(discard(rest, cx));
+                            self.body_has_ended();
+                            body = None;
+                        }
+                        _ => return polled,
                     }
                 }
             });
@@ -177,9 +197,10 @@ impl Guest {
 /// The way from a request to the head of its response.
 pub(crate) struct SingleCall<H> {
     guest: Option<Guest>,
-    slot: HeadSlot,
     outgoing: Option<Outgoing>,
     held: Option<H>,
+    /// The head has waited a turn for the guest to complete the body.
+    waited: bool,
 }
 
 impl<H: Send + Unpin + 'static> Future for SingleCall<H> {
@@ -197,7 +218,7 @@ impl<H: Send + Unpin + 'static> Future for SingleCall<H> {
                 return Poll::Ready(Err(fault));
             }
             if call.outgoing.is_none() {
-                match call.slot.take() {
+                match guest.slot.take() {
                     Some(Ok(response)) => call.outgoing = Some(Outgoing::new(response)),
                     Some(Err(fault)) => return Poll::Ready(Err(fault)),
                     None if polled.is_ready() => return Poll::Ready(Err(Fault::NoResponse)),
@@ -209,7 +230,20 @@ impl<H: Send + Unpin + 'static> Future for SingleCall<H> {
                 Err(error) => {
                     return Poll::Ready(Err(Fault::InvalidResponse(error.to_string())));
                 }
-                Ok(Drained::Some) if polled.is_pending() && !outgoing.collected.ended => {}
+                Ok(_) if polled.is_ready() => break,
+                Ok(_) if outgoing.collected.ended => {
+                    // It may have waited for just that, or goes on after its response.
+                    guest.body_has_ended();
+                    if let Poll::Ready(Err(fault)) = guest.poll(cx) {
+                        return Poll::Ready(Err(fault));
+                    }
+                    break;
+                }
+                Ok(Drained::Some) => {}
+                Ok(_) if epoch::was_interrupted() && !call.waited => {
+                    call.waited = true;
+                    return Poll::Pending;
+                }
                 Ok(_) => break,
             }
         }

@@ -1,12 +1,6 @@
 //! The host's side of one store.
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::{collections::HashMap, sync::Arc};
 
 use wasmtime::component::{GuestTaskId, ResourceTable};
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
@@ -41,8 +35,6 @@ pub(crate) struct HostState {
     speaker: Arc<Speaker>,
     /// Which request each guest task belongs to; only kept where several run at once.
     tasks: HashMap<GuestTaskId, RequestId>,
-    /// Told whenever the guest is interrupted by the epoch instead of awaiting.
-    burning: Option<Arc<AtomicBool>>,
 }
 
 impl HostState {
@@ -50,7 +42,7 @@ impl HostState {
     ///
     /// # Errors
     /// When a mounted folder cannot be opened.
-    pub(crate) fn new(grants: &Grants, burning: Option<Arc<AtomicBool>>) -> wasmtime::Result<Self> {
+    pub(crate) fn new(grants: &Grants) -> wasmtime::Result<Self> {
         let speaker = Arc::new(Speaker::new(Arc::clone(&grants.route)));
         let output = |stream| GuestOutput { speaker: Arc::clone(&speaker), stream };
         let mut wasi = WasiCtx::builder();
@@ -67,20 +59,12 @@ impl HostState {
             limiter: Limiter::new(grants.memory),
             speaker,
             tasks: HashMap::new(),
-            burning,
         })
     }
 
     /// From now on whatever the guest prints belongs to `request`.
     pub(crate) fn speak_for(&self, request: Option<RequestId>) {
         self.speaker.speak_for(request);
-    }
-
-    /// Notes that the guest runs without awaiting.
-    pub(crate) fn interrupted(&self) {
-        if let Some(burning) = &self.burning {
-            burning.store(true, Ordering::Relaxed);
-        }
     }
 
     /// Remembers that `task` works for `request`.

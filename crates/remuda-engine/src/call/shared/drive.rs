@@ -11,7 +11,10 @@ use futures_util::{Stream as _, stream::FuturesUnordered};
 use tokio::sync::{mpsc, oneshot};
 use wasmtime_wasi_http::{handler::Proxy, p3::bindings::Service};
 
-use super::{Job, State};
+use super::{
+    Job, State,
+    turn::{Again, Turn, TurnEnd},
+};
 use crate::{
     Fault,
     call::{
@@ -20,6 +23,7 @@ use crate::{
         run::{Head, run_03},
     },
     engine::Shared,
+    epoch,
     host::HostState,
 };
 
@@ -38,12 +42,15 @@ pub(super) async fn drive(
     let ended = {
         let events = instance
             .store
-            .run_concurrent(async |accessor| serve(accessor, service, jobs, &outbox).await);
+            .run_concurrent(async |accessor| serve(accessor, service, jobs, &outbox, &state).await);
         let mut events = pin!(events);
         let mut lingering = None;
+        let turn = Turn::new();
         std::future::poll_fn(|cx| {
             state.driver.register(cx.waker());
-            let polled = poll_and_deliver(events.as_mut(), &outbox, &state, &engine, cx);
+            engine.ticker.guest_entered();
+            let (polled, end) = turn.take(cx, |cx| poll_once(events.as_mut(), &outbox, &state, cx));
+            outbox.deliver(end);
             if polled.is_ready() {
                 return polled.map(|result| result.flatten());
             }
@@ -76,12 +83,14 @@ struct Outbox(Mutex<Vec<Delivery>>);
 struct Delivery {
     reply: oneshot::Sender<Result<Outgoing, Fault>>,
     outgoing: Result<Outgoing, Fault>,
+    /// It has been held back for an interrupted turn.
+    waited: bool,
 }
 
 impl Outbox {
     fn put(&self, reply: oneshot::Sender<Result<Outgoing, Fault>>, head: Head) {
         let outgoing = head.map(Outgoing::new);
-        self.lock().push(Delivery { reply, outgoing });
+        self.lock().push(Delivery { reply, outgoing, waited: false });
     }
 
     /// Collects what the guests have written. True if there was something, so that it
@@ -102,8 +111,21 @@ impl Outbox {
         worth_another_turn
     }
 
-    fn deliver(&self) {
-        for Delivery { reply, outgoing } in self.lock().drain(..) {
+    /// Sends off what is complete, and what its guest leaves waiting. After a turn that
+    /// ended early, a guest may be about to complete its response: it gets another turn,
+    /// but not one more for each turn that it burns.
+    fn deliver(&self, end: TurnEnd) {
+        let is_due = |delivery: &mut Delivery| {
+            let complete = delivery.outgoing.as_ref().map_or(true, |head| head.collected.ended);
+            complete
+                || match end {
+                    TurnEnd::NothingToDo => true,
+                    TurnEnd::Limit => false,
+                    TurnEnd::Interrupted => std::mem::replace(&mut delivery.waited, true),
+                }
+        };
+        let mut deliveries = self.lock();
+        for Delivery { reply, outgoing, .. } in deliveries.extract_if(.., is_due) {
             // A request that was given up has dropped its end; its lease tells the rest.
             let _ = reply.send(outgoing);
         }
@@ -114,25 +136,24 @@ impl Outbox {
     }
 }
 
-/// Lets the guests run until all wait for something, then sends off what they answered.
-fn poll_and_deliver<F: Future>(
-    mut events: Pin<&mut F>,
+/// Lets the guests run, and collects what they answered.
+fn poll_once<F: Future>(
+    events: Pin<&mut F>,
     outbox: &Outbox,
     state: &State,
-    engine: &Shared,
     cx: &mut Context<'_>,
-) -> Poll<F::Output> {
-    engine.ticker.guest_entered();
-    state.burning.store(false, Ordering::Relaxed);
-    let polled = loop {
-        let polled = events.as_mut().poll(cx);
-        let burning = state.burning.load(Ordering::Relaxed);
-        if !outbox.drain(cx) || polled.is_ready() || burning {
-            break polled;
-        }
+) -> (Poll<F::Output>, Again) {
+    let polled = events.poll(cx);
+    let (wrote, burning) = (outbox.drain(cx), epoch::was_interrupted());
+    state.burning.store(burning, Ordering::Relaxed);
+    let again = if burning {
+        Again::No
+    } else if wrote {
+        Again::Yes
+    } else {
+        Again::IfWoken
     };
-    outbox.deliver();
-    polled
+    (polled, again)
 }
 
 /// Takes requests and runs them side by side, within the store's event loop.
@@ -141,6 +162,7 @@ async fn serve(
     service: &Service,
     mut jobs: mpsc::UnboundedReceiver<Job>,
     outbox: &Outbox,
+    state: &State,
 ) -> wasmtime::Result<()> {
     let mut calls = pin!(FuturesUnordered::new());
     let mut open = true;
@@ -159,7 +181,8 @@ async fn serve(
         }
         if calls.is_empty() && accessor.poll_no_interesting_tasks(cx).is_ready() {
             accessor.with(|mut access| access.data_mut().forget_tasks());
-            if !open {
+            // The store's event loop still moves the bodies of responses.
+            if !open && state.in_flight.load(Ordering::Relaxed) == 0 {
                 return Poll::Ready(Ok(()));
             }
         }
