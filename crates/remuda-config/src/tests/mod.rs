@@ -1,4 +1,5 @@
 //! The crate as its callers see it: text in, configuration or messages out.
+mod docs;
 mod errors;
 mod layers;
 mod properties;
