@@ -42,7 +42,8 @@ impl Bench {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let (engine, program) = runtime.block_on(async {
-            let engine = Engine::build(&config, &[artifact.clone()]).expect("an engine");
+            let engine =
+                Engine::build(&config, std::slice::from_ref(&artifact)).expect("an engine");
             let program = engine.load(route, artifact).await.expect("a program");
             (engine, program)
         });

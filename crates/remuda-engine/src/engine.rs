@@ -35,7 +35,10 @@ pub(crate) struct Shared {
 /// Why a worker cannot run its components.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    #[error("failed to set up wasmtime: {0}")]
+    #[error(
+        "failed to set up wasmtime: {0} (it reserves address space for limits.concurrency \
+         instances; where that is limited, lower limits.concurrency)"
+    )]
     Wasmtime(String),
     #[error("failed to set up outgoing requests: {0}")]
     Outbound(String),
@@ -56,6 +59,10 @@ impl EngineError {
 /// Instances beyond the requests in flight: idle ones, and ones about to be dropped.
 const SPARE_INSTANCES: u32 = 50;
 
+/// Instances for which address space is reserved at most; twice as many would not fit into
+/// the 128 TiB that a process has. What comes beyond is shed.
+const MAX_INSTANCES: u32 = 5000;
+
 impl Engine {
     /// Sets up what `artifacts` need, for the limits in `config`.
     ///
@@ -65,7 +72,8 @@ impl Engine {
     /// When the address space or another resource of the process does not suffice.
     pub fn build(config: &Config, artifacts: &[PathBuf]) -> Result<Self, EngineError> {
         let in_flight = u32::try_from(config.limits.concurrency).unwrap_or(u32::MAX);
-        let capacity = Capacity { instances: in_flight.saturating_add(SPARE_INSTANCES) };
+        let instances = in_flight.saturating_add(SPARE_INSTANCES).min(MAX_INSTANCES);
+        let capacity = Capacity { instances };
         let engine = |kind| {
             let of_kind = |path: &PathBuf| EngineKind::of_artifact(path) == Some(kind);
             let needed = artifacts.iter().any(of_kind);

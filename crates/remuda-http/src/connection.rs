@@ -50,16 +50,17 @@ pub(crate) async fn serve<H: Handler>(
     let mut connection = pin!(connection);
     let mut draining = pin!(shared.drain.cancelled());
     let mut timer = Timer::new(&shared.config.http);
-    let mut drain = Drain::NotBegun;
+    let mut said_goaway = false;
 
     std::future::poll_fn(|cx| {
-        if drain == Drain::NotBegun && draining.as_mut().poll(cx).is_ready() {
-            drain = Drain::Begun;
+        if !state.is_draining() && draining.as_mut().poll(cx).is_ready() {
             state.drain();
-            if state.is_http2() {
-                connection.as_mut().graceful_shutdown();
-            }
             timer.linger();
+        }
+        // Which protocol it is shows only with the first bytes.
+        if state.is_draining() && state.is_http2() && !said_goaway {
+            said_goaway = true;
+            connection.as_mut().graceful_shutdown();
         }
         if let Poll::Ready(result) = connection.as_mut().poll(cx) {
             if let Err(error) = result {
@@ -74,12 +75,6 @@ pub(crate) async fn serve<H: Handler>(
         Poll::Pending
     })
     .await;
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Drain {
-    NotBegun,
-    Begun,
 }
 
 fn builder<H: Handler>(shared: &Shared<H>) -> auto::Builder<TrackedExecutor> {

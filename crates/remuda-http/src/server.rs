@@ -95,7 +95,7 @@ async fn accept_until_drained<H: Handler>(
         () = accept_forever(shared, &listener) => {}
     }
     // Connections that the kernel has accepted would be reset with the socket.
-    while timeout(LAST_ACCEPT, accept(shared, &listener)).await.is_ok() {}
+    while let Ok(Ok(())) = timeout(LAST_ACCEPT, accept(shared, &listener)).await {}
 }
 
 async fn accept_forever<H: Handler>(shared: &Arc<Shared<H>>, listener: &Listener) {

@@ -60,6 +60,8 @@ pub(crate) async fn live(
     let _ = reports.send(&FromWorker::Draining).await;
     let drained = async {
         serving.await;
+        // Idle instances that drive themselves end with their pools.
+        drop(programs);
         engine.finished().await;
     };
     if timeout(grace, drained).await.is_err() {

@@ -39,9 +39,12 @@ pub(crate) struct SharedPool {
     open: Mutex<Vec<Handle>>,
 }
 
+/// The way into an instance.
+type Jobs = mpsc::UnboundedSender<Job>;
+
 /// The pool's view of an instance.
 struct Handle {
-    jobs: mpsc::UnboundedSender<Job>,
+    jobs: Jobs,
     state: Arc<State>,
     served: u64,
 }
@@ -80,7 +83,7 @@ impl SharedPool {
     /// Makes a first instance to see that it can be done, and keeps it.
     pub(crate) async fn start(template: Template, reuse: Reuse) -> Result<Arc<Self>, Fault> {
         let pool = Arc::new(Self { template, reuse, open: Mutex::new(Vec::new()) });
-        let first = pool.add_instance().await?;
+        let first = pool.start_instance().await?;
         pool.open.lock().unwrap_or_else(PoisonError::into_inner).push(first);
         Ok(pool)
     }
@@ -99,17 +102,16 @@ impl SharedPool {
     {
         let (reply, answer) = oneshot::channel();
         let request = request.map(|body| body.map_err(Into::into).boxed_unsync());
-        let job = Job { request, id, reply };
-        let lease = match self.submit(job) {
-            Ok(lease) => lease,
-            Err(job) => {
-                let mut handle = self.add_instance().await?;
-                let lease = self.lease(&mut handle);
-                if handle.jobs.send(job).is_err() {
-                    return Err(lease.lost());
-                }
-                self.open.lock().unwrap_or_else(PoisonError::into_inner).push(handle);
-                lease
+        let mut job = Job { request, id, reply };
+        let lease = loop {
+            let (lease, jobs) = match self.reserve() {
+                Some(reserved) => reserved,
+                None => self.add_instance().await?,
+            };
+            match jobs.send(job) {
+                Ok(()) => break lease,
+                // It ended just now; another one will do.
+                Err(refused) => job = refused.0,
             }
         };
         match answer.await {
@@ -128,23 +130,14 @@ impl SharedPool {
         open.retain(|handle| !handle.state.is_idle_for(self.reuse));
     }
 
-    /// Hands `job` to an open instance with a place free, the last one added first.
-    fn submit(self: &Arc<Self>, mut job: Job) -> Result<Lease, Job> {
+    /// A place in an open instance, the last one added first.
+    fn reserve(self: &Arc<Self>) -> Option<(Lease, Jobs)> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.retain(|handle| {
             !handle.state.is_retired() && self.reuse.allows_another(handle.served)
         });
-        for handle in open.iter_mut().rev() {
-            if !handle.state.has_place(self.reuse) {
-                continue;
-            }
-            let lease = self.lease(handle);
-            match handle.jobs.send(job) {
-                Ok(()) => return Ok(lease),
-                Err(refused) => job = refused.0,
-            }
-        }
-        Err(job)
+        let handle = open.iter_mut().rev().find(|handle| handle.state.has_place(self.reuse))?;
+        Some((self.lease(handle), handle.jobs.clone()))
     }
 
     fn lease(self: &Arc<Self>, handle: &mut Handle) -> Lease {
@@ -153,7 +146,15 @@ impl SharedPool {
         Lease { pool: Arc::clone(self), state: Arc::clone(&handle.state), completed: false }
     }
 
-    async fn add_instance(self: &Arc<Self>) -> Result<Handle, Fault> {
+    /// A place in a new instance, which is open for others from now on.
+    async fn add_instance(self: &Arc<Self>) -> Result<(Lease, Jobs), Fault> {
+        let mut handle = self.start_instance().await?;
+        let reserved = (self.lease(&mut handle), handle.jobs.clone());
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).push(handle);
+        Ok(reserved)
+    }
+
+    async fn start_instance(&self) -> Result<Handle, Fault> {
         let state = Arc::new(State::default());
         state.mark_idle();
         let instance = self.template.instantiate().await?;

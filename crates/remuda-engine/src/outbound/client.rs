@@ -31,7 +31,9 @@ const MAX_DENIALS_LOGGED: usize = 1000;
 /// Sends requests on behalf of guests.
 pub(crate) struct Outbound {
     config: remuda_config::Outbound,
-    client: Client<connector::Connector, WasiBody>,
+    /// There is none where nothing is allowed: loading the trusted roots takes
+    /// milliseconds and memory.
+    client: Option<Client<connector::Connector, WasiBody>>,
     hosts: Hosts,
     denied: Mutex<HashSet<String>>,
 }
@@ -39,13 +41,16 @@ pub(crate) struct Outbound {
 impl Outbound {
     /// Loads the trusted roots and prepares the pool; connects to nothing.
     pub(crate) fn build(config: &remuda_config::Outbound) -> Result<Self, String> {
-        let connector = connector::build(config.connect_timeout)?;
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_CONNECTION_TIMEOUT)
-            .pool_max_idle_per_host(IDLE_CONNECTIONS_PER_HOST)
-            .build(connector);
+        let build = |connector| {
+            Client::builder(TokioExecutor::new())
+                .pool_timer(TokioTimer::new())
+                .timer(TokioTimer::new())
+                .pool_idle_timeout(IDLE_CONNECTION_TIMEOUT)
+                .pool_max_idle_per_host(IDLE_CONNECTIONS_PER_HOST)
+                .build(connector)
+        };
+        let connector = || connector::build(config.connect_timeout);
+        let client = (!config.allow.is_empty()).then(connector).transpose()?.map(build);
         Ok(Self {
             config: config.clone(),
             client,
@@ -62,6 +67,7 @@ impl Outbound {
         options: RequestOptions,
     ) -> Result<Response<WasiBody>> {
         let authority = self.permit(route, request.uri())?;
+        let client = self.client.as_ref().ok_or(Error::HttpRequestDenied)?;
         let limit = |wanted: Option<Duration>, most| wanted.map_or(most, |time| time.min(most));
         let connect = limit(options.connect_timeout, self.config.connect_timeout);
         let first_byte = limit(options.first_byte_timeout, self.config.first_byte_timeout);
@@ -72,7 +78,7 @@ impl Outbound {
             .map_err(|_| Error::ConnectionLimitReached)?;
         // The pool derives it from the URI, in the form that the protocol wants.
         request.headers_mut().remove(header::HOST);
-        let response = timeout(connect + first_byte, self.client.request(request))
+        let response = timeout(connect + first_byte, client.request(request))
             .await
             .map_err(|_| Error::ConnectionReadTimeout)?
             .map_err(|error| failure::classify(&error))?;
