@@ -68,11 +68,16 @@ pub(crate) async fn serve<H: Handler>(
             }
             return Poll::Ready(());
         }
-        if timer.poll(&state, cx).is_ready() {
-            // Idle for too long, or a head that never ends: there is nothing to lose.
-            return Poll::Ready(());
+        match timer.poll(&state, cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Due::Close) => Poll::Ready(()),
+            Poll::Ready(Due::Answer408) => {
+                state.give_up_head();
+                // Reading the rest of the head, hyper comes to its end.
+                let _ = connection.as_mut().poll(cx);
+                Poll::Ready(())
+            }
         }
-        Poll::Pending
     })
     .await;
 }
@@ -112,6 +117,15 @@ struct Timer {
     header: Duration,
 }
 
+/// How a connection ends that has waited for too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Due {
+    /// It was idle: there is nothing to lose.
+    Close,
+    /// A request head did not end.
+    Answer408,
+}
+
 impl Timer {
     fn new(config: &remuda_config::Http) -> Self {
         let (keep_alive, header) = (config.keep_alive_timeout, config.header_timeout);
@@ -126,7 +140,7 @@ impl Timer {
     }
 
     /// Ready when the connection should end.
-    fn poll(&mut self, state: &ConnectionState, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(&mut self, state: &ConnectionState, cx: &mut Context<'_>) -> Poll<Due> {
         if let Some(started) = state.head_just_started() {
             let due = clock::instant(started) + self.header;
             if due < self.sleep.deadline() {
@@ -135,16 +149,20 @@ impl Timer {
         }
         while self.sleep.as_mut().poll(cx).is_ready() {
             let now = tokio::time::Instant::now();
-            let due = match state.waiting_since() {
+            let (at, due) = match state.waiting_since() {
                 // Busy: nothing is due, look again later.
-                None => now + self.keep_alive.min(self.header),
-                Some(state::Waiting::ForRequest(since)) => clock::instant(since) + self.keep_alive,
-                Some(state::Waiting::ForHead(since)) => clock::instant(since) + self.header,
+                None => (now + self.keep_alive.min(self.header), Due::Close),
+                Some(state::Waiting::ForRequest(since)) => {
+                    (clock::instant(since) + self.keep_alive, Due::Close)
+                }
+                Some(state::Waiting::ForHead(since)) => {
+                    (clock::instant(since) + self.header, Due::Answer408)
+                }
             };
-            if due <= now {
-                return Poll::Ready(());
+            if at <= now {
+                return Poll::Ready(due);
             }
-            self.sleep.as_mut().reset(due);
+            self.sleep.as_mut().reset(at);
         }
         Poll::Pending
     }

@@ -115,6 +115,18 @@ impl Rejection {
         matches!(self, Self::BadRequest(_) | Self::BodyTooLarge | Self::BodyTimeout)
     }
 
+    /// The whole HTTP/1 answer to a head that did not arrive in time. There is no request
+    /// yet, so nothing is known of what the client prefers.
+    #[must_use]
+    pub(crate) fn header_timeout() -> &'static [u8] {
+        b"HTTP/1.1 408 Request Timeout\r\n\
+          content-type: text/plain; charset=utf-8\r\n\
+          proxy-status: remuda; error=http_request_error; details=\"header_timeout\"\r\n\
+          connection: close\r\n\
+          content-length: 45\r\n\r\n\
+          the request head did not arrive in good time\n"
+    }
+
     /// The answer, in the media type that the client prefers.
     #[must_use]
     pub fn response(&self, request_headers: &HeaderMap, http1: bool) -> Response<Bytes> {

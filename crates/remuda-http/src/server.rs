@@ -22,9 +22,10 @@ use crate::{Admission, Handler, Listener, RouteTable, connection};
 /// (EMFILE, ENFILE, ENOBUFS, ENOMEM), which goes away by itself.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
-/// How long a drained listener looks for connections that the kernel has accepted
-/// already.
+/// How long a drained listener waits for another connection that the kernel has accepted
+/// already, and how long it goes on taking them where new clients keep coming.
 const LAST_ACCEPT: Duration = Duration::from_millis(1);
+const LAST_ACCEPTS: Duration = Duration::from_millis(250);
 
 /// Accepts connections and has a [`Handler`] answer their requests.
 pub struct Server<H: Handler> {
@@ -95,7 +96,9 @@ async fn accept_until_drained<H: Handler>(
         () = accept_forever(shared, &listener) => {}
     }
     // Connections that the kernel has accepted would be reset with the socket.
-    while let Ok(Ok(())) = timeout(LAST_ACCEPT, accept(shared, &listener)).await {}
+    let rest =
+        async { while let Ok(Ok(())) = timeout(LAST_ACCEPT, accept(shared, &listener)).await {} };
+    let _ = timeout(LAST_ACCEPTS, rest).await;
 }
 
 async fn accept_forever<H: Handler>(shared: &Arc<Shared<H>>, listener: &Listener) {

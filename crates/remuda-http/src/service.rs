@@ -103,10 +103,11 @@ impl<H: Handler> Connection<H> {
         let limit = shared.config.routes[route].limits.request_timeout;
         let handled = shared.handler.handle(Request::from_parts(parts, body), ticket);
         let result = timeout(limit, handled).await.unwrap_or(Err(Rejection::Deadline));
-        result.map_err(|rejection| {
-            // A guest that fails over a body that broke a limit is not the one to blame.
-            verdict.and_then(|verdict| verdict.rejection()).unwrap_or(rejection)
-        })
+        // Whatever a guest makes of a body that broke a limit, it is not the one to blame.
+        match verdict.and_then(|verdict| verdict.rejection()) {
+            Some(rejection) => Err(rejection),
+            None => result,
+        }
     }
 }
 

@@ -20,8 +20,10 @@ pub(crate) fn test(workspace: &Workspace, args: &[OsString]) -> Result<()> {
         step("installing cargo-nextest");
         run(workspace.cargo().args(["install", "cargo-nextest", "--locked"]))?;
     }
-    step("building the server");
-    run(workspace.cargo().args(["build", "--package", "remuda"]))?;
+    step("building server and tests");
+    // All at once: another choice of packages would unify features in another way, and
+    // compile wasmtime once more.
+    run(workspace.cargo().args(["build", "--workspace", "--all-targets"]))?;
     step("running documentation tests");
     run(workspace.cargo_for_tests().args(["test", "--doc", "--workspace"]))?;
     step("running tests");

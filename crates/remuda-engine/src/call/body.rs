@@ -30,19 +30,12 @@ pub struct GuestBody<H: Send + Unpin + 'static> {
 
 /// What comes after the collected bytes.
 enum Rest<H> {
-    Nothing,
+    /// The guest has ended; only what is collected has to be sent.
+    Nothing { _held: Option<H> },
     /// An instance that runs while this body is polled.
-    Single {
-        body: WasiBody,
-        guest: Guest,
-        held: H,
-    },
+    Single { body: WasiBody, guest: Guest, held: H },
     /// An instance that drives itself.
-    Shared {
-        body: WasiBody,
-        lease: Lease,
-        _held: H,
-    },
+    Shared { body: WasiBody, lease: Lease, _held: H },
 }
 
 impl<H: Send + Unpin + 'static> GuestBody<H> {
@@ -50,13 +43,11 @@ impl<H: Send + Unpin + 'static> GuestBody<H> {
     pub(super) fn single(outgoing: Outgoing, guest: Option<Guest>, held: H) -> Response<Self> {
         Self::build(outgoing, |body| match (body, guest) {
             (Some(body), Some(guest)) => Rest::Single { body, guest, held },
-            (None, Some(guest)) => {
-                if !guest.has_ended() {
-                    guest.detach(None, held);
-                }
-                Rest::Nothing
+            (None, Some(guest)) if !guest.has_ended() => {
+                guest.detach(None, held);
+                Rest::Nothing { _held: None }
             }
-            (_, None) => Rest::Nothing,
+            _ => Rest::Nothing { _held: Some(held) },
         })
     }
 
@@ -66,7 +57,7 @@ impl<H: Send + Unpin + 'static> GuestBody<H> {
             Some(body) => Rest::Shared { body, lease, _held: held },
             None => {
                 lease.complete();
-                Rest::Nothing
+                Rest::Nothing { _held: Some(held) }
             }
         })
     }
@@ -83,7 +74,7 @@ impl<H: Send + Unpin + 'static> GuestBody<H> {
     /// in the background, its content goes nowhere.
     pub(crate) fn without_content(response: Response<Self>) -> Response<Self> {
         let (mut parts, body) = response.into_parts();
-        if matches!(body.rest, Rest::Nothing)
+        if matches!(body.rest, Rest::Nothing { .. })
             && body.trailers.is_none()
             && !body.data.is_empty()
             && let Ok(length) = HeaderValue::try_from(body.data.len().to_string())
@@ -91,11 +82,12 @@ impl<H: Send + Unpin + 'static> GuestBody<H> {
             parts.headers.entry(header::CONTENT_LENGTH).or_insert(length);
         }
         match body.rest {
-            Rest::Nothing => {}
+            Rest::Nothing { .. } => {}
             Rest::Single { body, guest, held } => guest.detach(Some(body), held),
             Rest::Shared { body, lease, _held } => lease.detach(body, _held),
         }
-        let nothing = Self { data: Bytes::new(), trailers: None, rest: Rest::Nothing };
+        let nothing =
+            Self { data: Bytes::new(), trailers: None, rest: Rest::Nothing { _held: None } };
         Response::from_parts(parts, nothing)
     }
 }
@@ -112,7 +104,7 @@ impl<H: Send + Unpin + 'static> Body for GuestBody<H> {
             return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.data)))));
         }
         let frame = match &mut self.rest {
-            Rest::Nothing => {
+            Rest::Nothing { .. } => {
                 return Poll::Ready(self.trailers.take().map(|map| Ok(Frame::trailers(map))));
             }
             Rest::Shared { body, lease, .. } => ready!(poll_shared(body, lease, cx)),
@@ -124,9 +116,9 @@ impl<H: Send + Unpin + 'static> Body for GuestBody<H> {
         };
         if last {
             let failed = matches!(frame, Some(Err(_)));
-            match std::mem::replace(&mut self.rest, Rest::Nothing) {
+            match std::mem::replace(&mut self.rest, Rest::Nothing { _held: None }) {
                 _ if failed => {}
-                Rest::Nothing => {}
+                Rest::Nothing { .. } => {}
                 Rest::Shared { lease, .. } => lease.complete(),
                 Rest::Single { mut guest, held, .. } => {
                     guest.body_has_ended();
@@ -140,15 +132,15 @@ impl<H: Send + Unpin + 'static> Body for GuestBody<H> {
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self.rest, Rest::Nothing) && self.data.is_empty() && self.trailers.is_none()
+        matches!(self.rest, Rest::Nothing { .. }) && self.data.is_empty() && self.trailers.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
         let known = self.data.len() as u64;
         let mut hint = SizeHint::new();
         match &self.rest {
-            Rest::Nothing if self.trailers.is_none() => hint.set_exact(known),
-            Rest::Nothing => hint.set_lower(known),
+            Rest::Nothing { .. } if self.trailers.is_none() => hint.set_exact(known),
+            Rest::Nothing { .. } => hint.set_lower(known),
             Rest::Single { body, .. } | Rest::Shared { body, .. } => match body.size_hint().exact()
             {
                 Some(rest) => hint.set_exact(known + rest),

@@ -2,14 +2,16 @@
 
 use std::{
     collections::HashSet,
+    pin::pin,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
 
+use futures_util::future::{Either, select};
 use http::{Request, Response, Uri, header};
 use http_body_util::BodyExt as _;
 use hyper_util::{
-    client::legacy::Client,
+    client::legacy::{Client, connect::capture_connection},
     rt::{TokioExecutor, TokioTimer},
 };
 use remuda_config::{OriginPattern, OriginScheme};
@@ -78,10 +80,19 @@ impl Outbound {
             .map_err(|_| Error::ConnectionLimitReached)?;
         // The pool derives it from the URI, in the form that the protocol wants.
         request.headers_mut().remove(header::HOST);
-        let response = timeout(connect + first_byte, client.request(request))
+        let mut connection = capture_connection(&mut request);
+        let mut sending = pin!(client.request(request));
+        let connected = pin!(async { drop(connection.wait_for_connection_metadata().await) });
+        let early = timeout(connect, select(sending.as_mut(), connected))
             .await
-            .map_err(|_| Error::ConnectionReadTimeout)?
-            .map_err(|error| failure::classify(&error))?;
+            .map_err(|_| Error::ConnectionTimeout)?;
+        let response = match early {
+            Either::Left((response, _)) => response,
+            Either::Right(_) => {
+                timeout(first_byte, sending).await.map_err(|_| Error::ConnectionReadTimeout)?
+            }
+        };
+        let response = response.map_err(|error| failure::classify(&error))?;
         Ok(response.map(|body| UpstreamBody::new(body, between, place).boxed_unsync()))
     }
 

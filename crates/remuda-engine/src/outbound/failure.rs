@@ -23,15 +23,20 @@ pub(super) fn classify(error: &legacy::Error) -> Error {
             return code;
         }
         if let Some(error) = cause.downcast_ref::<io::Error>() {
-            // rustls hides its errors inside of io errors, not among their sources.
-            let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-            return inner.map_or_else(|| from_io(error), from_tls);
+            return inner_tls(error).map_or_else(|| from_io(error), from_tls);
         }
     }
     if causes().any(|cause| cause.to_string().contains("dns error")) {
         return Error::DnsError { rcode: None, info_code: None };
     }
     if error.is_connect() { Error::DestinationUnavailable } else { Error::HttpProtocolError }
+}
+
+/// Errors of rustls come inside of io errors, and those inside of others, none of which
+/// names them as its source.
+fn inner_tls(error: &io::Error) -> Option<&rustls::Error> {
+    let inner = error.get_ref()?;
+    inner.downcast_ref().or_else(|| inner.downcast_ref().and_then(inner_tls))
 }
 
 /// The guest's own body failed; it knows the reason.

@@ -18,6 +18,8 @@ pub(crate) struct ConnectionState {
     head_since: AtomicU64,
     http2: AtomicBool,
     draining: AtomicBool,
+    /// The head that is being read has taken too long.
+    head_given_up: AtomicBool,
 }
 
 /// What a connection without a request in flight waits for, and since when.
@@ -39,6 +41,7 @@ impl ConnectionState {
             head_since: AtomicU64::new(0),
             http2: AtomicBool::new(false),
             draining: AtomicBool::new(false),
+            head_given_up: AtomicBool::new(false),
         }
     }
 
@@ -89,6 +92,15 @@ impl ConnectionState {
     pub(super) fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
         self.idle_since.fetch_max(clock::now(), Ordering::Relaxed);
+    }
+
+    /// The socket answers 408 when it is read next.
+    pub(super) fn give_up_head(&self) {
+        self.head_given_up.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_head_given_up(&self) -> bool {
+        self.head_given_up.load(Ordering::Relaxed)
     }
 
     pub(crate) fn is_draining(&self) -> bool {

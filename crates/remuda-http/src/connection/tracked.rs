@@ -10,7 +10,7 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::ConnectionState;
-use crate::listener::Stream;
+use crate::{Rejection, listener::Stream};
 
 /// The beginning of every HTTP/2 connection (RFC 9113, section 3.4), and of no HTTP/1
 /// request.
@@ -35,6 +35,12 @@ impl AsyncRead for Tracked {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if this.state.is_head_given_up() {
+            // hyper has no words for this, and sees the end of the stream. What the client
+            // does not take at once, it does not get.
+            let _ = Pin::new(&mut this.stream).poll_write(cx, Rejection::header_timeout());
+            return Poll::Ready(Ok(()));
+        }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut this.stream).poll_read(cx, buffer))?;
         let received = &buffer.filled()[before..];
