@@ -59,6 +59,11 @@ pub(crate) struct Template {
 }
 
 impl Template {
+    /// The path of the route, for log lines.
+    pub(crate) fn route(&self) -> &str {
+        &self.grants.route
+    }
+
     /// Makes a fresh instance.
     pub(crate) async fn instantiate(&self) -> Result<Instance, Fault> {
         let state = HostState::new(&self.grants)

@@ -95,7 +95,10 @@ impl AccessRecord {
 
 impl Drop for AccessRecord {
     fn drop(&mut self) {
-        // Whoever reads the log has gone; the server goes on.
-        let _ = std::io::stdout().lock().write_all(self.line().as_bytes());
+        let mut stdout = std::io::stdout().lock();
+        if crate::takes_bytes(&stdout) {
+            // Whoever reads the log has gone; the server goes on.
+            let _ = stdout.write_all(self.line().as_bytes());
+        }
     }
 }

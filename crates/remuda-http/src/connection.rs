@@ -4,7 +4,7 @@
 //! without a request in flight, and its part in a drain. Owner: the server's task
 //! tracker. Invariants: an idle connection ends at `keep_alive_timeout`, an unfinished
 //! request head at `header_timeout`; a connection with a request in flight is ended by
-//! neither.
+//! neither, but when its client takes nothing for `response_idle_timeout`.
 
 mod state;
 mod tracked;
@@ -49,7 +49,7 @@ pub(crate) async fn serve<H: Handler>(
     let connection = builder.serve_connection(TokioIo::new(socket), service);
     let mut connection = pin!(connection);
     let mut draining = pin!(shared.drain.cancelled());
-    let mut timer = Timer::new(&shared.config.http);
+    let mut timer = Timer::new(&shared.config);
     let mut said_goaway = false;
 
     std::future::poll_fn(|cx| {
@@ -115,21 +115,24 @@ struct Timer {
     sleep: Pin<Box<Sleep>>,
     keep_alive: Duration,
     header: Duration,
+    reader: Duration,
 }
 
 /// How a connection ends that has waited for too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Due {
-    /// It was idle: there is nothing to lose.
+    /// It was idle, so that there is nothing to lose, or its client takes nothing.
     Close,
     /// A request head did not end.
     Answer408,
 }
 
 impl Timer {
-    fn new(config: &remuda_config::Http) -> Self {
-        let (keep_alive, header) = (config.keep_alive_timeout, config.header_timeout);
-        Self { sleep: Box::pin(tokio::time::sleep(header.min(keep_alive))), keep_alive, header }
+    fn new(config: &remuda_config::Config) -> Self {
+        let (keep_alive, header) = (config.http.keep_alive_timeout, config.http.header_timeout);
+        let reader = config.limits.response_idle_timeout;
+        let sleep = Box::pin(tokio::time::sleep(header.min(keep_alive)));
+        Self { sleep, keep_alive, header, reader }
     }
 
     /// From now on an idle connection ends soon.
@@ -141,22 +144,26 @@ impl Timer {
 
     /// Ready when the connection should end.
     fn poll(&mut self, state: &ConnectionState, cx: &mut Context<'_>) -> Poll<Due> {
-        if let Some(started) = state.head_just_started() {
-            let due = clock::instant(started) + self.header;
-            if due < self.sleep.deadline() {
-                self.sleep.as_mut().reset(due);
-            }
+        let head = state.head_just_started().map(|since| clock::instant(since) + self.header);
+        let reader = state.blocked_since().map(|since| clock::instant(since) + self.reader);
+        if let Some(due) = head.into_iter().chain(reader).min()
+            && due < self.sleep.deadline()
+        {
+            self.sleep.as_mut().reset(due);
         }
         while self.sleep.as_mut().poll(cx).is_ready() {
             let now = tokio::time::Instant::now();
             let (at, due) = match state.waiting_since() {
                 // Busy: nothing is due, look again later.
                 None => (now + self.keep_alive.min(self.header), Due::Close),
-                Some(state::Waiting::ForRequest(since)) => {
+                Some(state::Waiting::Request(since)) => {
                     (clock::instant(since) + self.keep_alive, Due::Close)
                 }
-                Some(state::Waiting::ForHead(since)) => {
+                Some(state::Waiting::Head(since)) => {
                     (clock::instant(since) + self.header, Due::Answer408)
+                }
+                Some(state::Waiting::Reader(since)) => {
+                    (clock::instant(since) + self.reader, Due::Close)
                 }
             };
             if at <= now {

@@ -51,6 +51,7 @@ pub(crate) struct Verdict(Arc<AtomicU8>);
 
 const TOO_LARGE: u8 = 1;
 const STALLED: u8 = 2;
+const MALFORMED: u8 = 3;
 
 impl Verdict {
     fn set(&self, value: u8) {
@@ -62,6 +63,7 @@ impl Verdict {
         match self.0.load(Ordering::Relaxed) {
             TOO_LARGE => Some(Rejection::BodyTooLarge),
             STALLED => Some(Rejection::BodyTimeout),
+            MALFORMED => Some(Rejection::BadRequest("its body is malformed or cut short")),
             _ => None,
         }
     }
@@ -131,7 +133,8 @@ impl Limited {
             return Poll::Ready(Some(Err(RequestBodyError::Stalled)));
         };
         self.deadline = None;
-        let Some(frame) = frame.transpose()? else { return Poll::Ready(None) };
+        let frame = frame.transpose().inspect_err(|_| self.verdict.set(MALFORMED))?;
+        let Some(frame) = frame else { return Poll::Ready(None) };
         if let Some(data) = frame.data_ref() {
             let Some(remaining) = self.remaining.checked_sub(data.len() as u64) else {
                 self.verdict.set(TOO_LARGE);

@@ -3,7 +3,7 @@
 use std::{convert::Infallible, net::IpAddr, sync::Arc};
 
 use http::{
-    HeaderMap, HeaderValue, Request, Response, Uri, Version, header,
+    HeaderMap, HeaderValue, Method, Request, Response, Uri, Version, header,
     uri::{Authority, PathAndQuery, Scheme},
 };
 use hyper::{body::Incoming, service::service_fn};
@@ -92,6 +92,9 @@ impl<H: Handler> Connection<H> {
     ) -> Result<Response<H::Body>, Rejection> {
         let shared = &*self.shared;
         let (mut parts, incoming) = request.into_parts();
+        if parts.method == Method::CONNECT {
+            return Err(Rejection::BadRequest("CONNECT is for proxies, which this is not"));
+        }
         parts.uri = absolute_uri(parts.uri, &parts.headers, parts.version)?;
         let route = shared.routes.find(&parts.uri).ok_or(Rejection::NoRoute)?;
         *found = Some(route);

@@ -50,7 +50,10 @@ fn to_guest(error: RequestBodyError) -> BodyError {
     match error {
         RequestBodyError::TooLarge => BodyError::HttpRequestBodySize(None),
         RequestBodyError::Stalled => BodyError::ConnectionReadTimeout,
-        RequestBodyError::Connection(error) => BodyError::Hyper(error),
+        RequestBodyError::Connection(error) if error.is_incomplete_message() => {
+            BodyError::ConnectionTerminated
+        }
+        RequestBodyError::Connection(_) => BodyError::HttpProtocolError,
     }
 }
 

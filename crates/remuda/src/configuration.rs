@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use remuda_config::{Input, Loaded, Machine};
+use remuda_config::{Config, Input, Loaded, Machine};
 
 use crate::{
     cli::ServeArgs,
@@ -22,9 +22,7 @@ pub(crate) fn load(args: ServeArgs) -> Result<Loaded, Failure> {
     let base_dir = env::current_dir().map_err(|error| {
         Failure::new(Exit::Configuration, format!("failed to find the current folder: {error}"))
     })?;
-    let environment = env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect();
+    let environment = environment()?;
     let input = Input {
         file,
         environment,
@@ -34,8 +32,44 @@ pub(crate) fn load(args: ServeArgs) -> Result<Loaded, Failure> {
         base_dir,
         machine: machine(),
     };
-    remuda_config::load(input)
-        .map_err(|errors| Failure::new(Exit::Configuration, errors.to_string()))
+    let loaded = remuda_config::load(input)
+        .map_err(|errors| Failure::new(Exit::Configuration, errors.to_string()))?;
+    check_mounts(&loaded.config)?;
+    Ok(loaded)
+}
+
+/// The environment as text. What is not UTF-8 is passed over, but not where it was meant
+/// as a setting.
+fn environment() -> Result<Vec<(String, String)>, Failure> {
+    let mut environment = Vec::new();
+    for (name, value) in env::vars_os() {
+        match (name.into_string(), value.into_string()) {
+            (Ok(name), Ok(value)) => environment.push((name, value)),
+            (Ok(name), Err(_)) if name.starts_with("REMUDA_") => {
+                let message = format!("{name}: its value is not UTF-8; set it to text");
+                return Err(Failure::new(Exit::Configuration, message));
+            }
+            _ => {}
+        }
+    }
+    Ok(environment)
+}
+
+/// A folder that is not there would fail every worker.
+fn check_mounts(config: &Config) -> Result<(), Failure> {
+    for route in &config.routes {
+        for mount in &route.mounts {
+            let problem = match fs::metadata(&mount.host) {
+                Ok(metadata) if metadata.is_dir() => continue,
+                Ok(_) => "it is not a folder".to_owned(),
+                Err(error) => error.to_string(),
+            };
+            let (path, host) = (&route.path, mount.host.display());
+            let message = format!("failed to mount {host} for route {path}: {problem}");
+            return Err(Failure::new(Exit::Configuration, message));
+        }
+    }
+    Ok(())
 }
 
 fn read_file(

@@ -42,11 +42,10 @@ impl Failure {
 
     /// Tells the user, a line at a time.
     pub(crate) fn report(&self) -> ExitCode {
-        let mut stderr = std::io::stderr().lock();
-        for line in self.message.lines() {
-            // Nobody is left to read it when this fails.
-            let _ = writeln!(stderr, "remuda: {line}");
-        }
+        // In one write, lest lines of other processes come in between.
+        let text: String = self.message.lines().map(|line| format!("remuda: {line}\n")).collect();
+        // Nobody is left to read it when this fails.
+        let _ = std::io::stderr().lock().write_all(text.as_bytes());
         ExitCode::from(self.code)
     }
 }

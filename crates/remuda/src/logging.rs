@@ -1,6 +1,13 @@
 //! Log lines: human on a terminal, JSON otherwise.
+//!
+//! Invariant: logging never waits. Whoever reads the log may stop doing so (a collector
+//! that hangs, Ctrl-S on a terminal), and an event loop that waited for it would be frozen
+//! by a log line. Lines that nobody takes are dropped and counted.
 
-use std::io::IsTerminal as _;
+use std::{
+    io::{self, IsTerminal as _, Write},
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use remuda_config::{Log, LogFormat, LogLevel};
 use tracing::level_filters::LevelFilter;
@@ -12,6 +19,34 @@ pub(crate) fn is_json(log: &Log) -> bool {
         LogFormat::Json => true,
         LogFormat::Human => false,
         LogFormat::Auto => !std::io::stderr().is_terminal(),
+    }
+}
+
+/// Standard error, as long as it takes what is written.
+struct WhileTaken;
+
+/// Lines dropped since the last one that was written.
+static DROPPED: AtomicU64 = AtomicU64::new(0);
+
+impl Write for WhileTaken {
+    /// Writes one line, or drops it. A pipe that is ready takes 4096 bytes (`PIPE_BUF`)
+    /// without waiting, and without mixing them with those of other processes.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let mut stderr = io::stderr().lock();
+        if !remuda_http::takes_bytes(&stderr) {
+            DROPPED.fetch_add(1, Ordering::Relaxed);
+            return Ok(line.len());
+        }
+        let dropped = DROPPED.swap(0, Ordering::Relaxed);
+        if dropped > 0 {
+            writeln!(stderr, "remuda: {dropped} log lines were dropped, for nobody read them")?;
+        }
+        stderr.write_all(line)?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -27,9 +62,11 @@ pub(crate) fn init(log: &Log) {
     // Of libraries, only what needs attention.
     let filter = Targets::new()
         .with_default(level.min(LevelFilter::WARN))
+        // It warns of what clients do.
+        .with_target("wasmtime_wasi_http", level.min(LevelFilter::ERROR))
         .with_target("remuda", level)
         .with_target("guest", level);
-    let lines = fmt::layer().with_writer(std::io::stderr);
+    let lines = fmt::layer().with_writer(|| WhileTaken);
     let lines = if is_json(log) {
         lines.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed()
     } else {

@@ -53,7 +53,7 @@ impl SinglePool {
     {
         let slot = HeadSlot::default();
         let run = Box::pin(run(Arc::clone(self), request, id, slot.clone()));
-        let guest = Guest { pool: Arc::clone(self), slot, state: GuestState::Running(run) };
+        let guest = Guest { pool: Arc::clone(self), id, slot, state: GuestState::Running(run) };
         SingleCall { guest: Some(guest), outgoing: None, held: Some(held), waited: false }
     }
 
@@ -121,6 +121,7 @@ type Run = Pin<Box<dyn Future<Output = Result<(), Fault>> + Send>>;
 /// A guest call in progress; dropping it ends the guest.
 pub(super) struct Guest {
     pool: Arc<SinglePool>,
+    id: RequestId,
     slot: HeadSlot,
     state: GuestState,
 }
@@ -167,8 +168,10 @@ impl Guest {
     pub(super) fn detach<H: Send + 'static>(mut self, mut body: Option<WasiBody>, held: H) {
         let limit = self.pool.template.after_response_timeout;
         let tasks = self.pool.template.engine.tasks.clone();
+        let (pool, id) = (Arc::clone(&self.pool), self.id);
         tasks.spawn(async move {
             let _held = held;
+            let route = pool.template.route();
             let ended = std::future::poll_fn(|cx| {
                 loop {
                     let polled = self.poll(cx);
@@ -184,9 +187,12 @@ impl Guest {
             });
             match tokio::time::timeout(limit, ended).await {
                 Ok(Ok(())) => {}
-                Ok(Err(fault)) => tracing::warn!(%fault, "guest failed after its response"),
+                Ok(Err(fault)) => {
+                    tracing::warn!(route, request = %id, %fault, "guest failed after its response");
+                }
                 Err(_) => tracing::warn!(
-                    ?limit,
+                    route,
+                    request = %id,
                     "guest ended by after_response_timeout, {limit:?} after its response"
                 ),
             }

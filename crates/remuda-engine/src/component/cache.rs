@@ -49,19 +49,39 @@ impl Cache {
         digest.update(env!("CARGO_PKG_VERSION"));
         digest.update(settings.finish().to_le_bytes());
         digest.update(component);
-        let mut name: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let mut name = hex(&digest.finalize());
         name.push_str(kind.artifact_suffix());
         self.folder.join(name)
     }
 
-    /// Puts `code` at `entry`, atomically.
+    /// Puts `code` at `entry`, atomically, and its checksum beside it.
     pub(crate) fn store(&self, entry: &Path, code: &[u8]) -> io::Result<()> {
+        self.write(&checksum_file(entry), hex(&Sha256::digest(code)).as_bytes())?;
+        self.write(entry, code)
+    }
+
+    /// Whether `entry` is there, whole, and ours.
+    pub(crate) fn is_sound(&self, entry: &Path) -> bool {
+        let read = || Some((fs::read(entry).ok()?, fs::read(checksum_file(entry)).ok()?));
+        check(entry).is_ok()
+            && read().is_some_and(|(code, sum)| hex(&Sha256::digest(code)).as_bytes() == sum)
+    }
+
+    fn write(&self, entry: &Path, bytes: &[u8]) -> io::Result<()> {
         let mut file = tempfile::Builder::new().prefix(".compiling-").tempfile_in(&self.folder)?;
-        file.write_all(code)?;
+        file.write_all(bytes)?;
         file.as_file().sync_all()?;
         file.persist(entry)?;
         File::open(&self.folder)?.sync_all()
     }
+}
+
+fn checksum_file(entry: &Path) -> PathBuf {
+    entry.with_extension("sha256")
+}
+
+fn hex(digest: &[u8]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Refuses a file or folder that somebody other than this process's user could change.
@@ -116,5 +136,17 @@ mod tests {
         for kind in [sequential, concurrent] {
             assert_eq!(EngineKind::of_artifact(&entry(kind, b"a")), Some(kind));
         }
+    }
+
+    #[test]
+    fn a_damaged_entry_is_not_sound() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let cache = Cache::open(folder.path()).expect("opened");
+        let entry = folder.path().join("a.cwasm");
+        assert!(!cache.is_sound(&entry));
+        cache.store(&entry, b"code").expect("stored");
+        assert!(cache.is_sound(&entry));
+        fs::write(&entry, b"cOde").expect("damaged");
+        assert!(!cache.is_sound(&entry));
     }
 }

@@ -62,7 +62,7 @@ pub fn compile(path: &Path, cache_folder: &Path) -> Result<Compiled, CompileErro
             message: format!("{error:#}"),
         })
     };
-    if super::check(&artifact).is_ok()
+    if cache.is_sound(&artifact)
         && let Ok(component) = sys::map_artifact(&engine, &artifact)
     {
         link(component)?;

@@ -16,6 +16,8 @@ pub(crate) struct ConnectionState {
     idle_since: AtomicU64,
     /// When the first byte of a request head was read; 0 while there is none.
     head_since: AtomicU64,
+    /// When the client began to take nothing of what is to be written; 0 while it does.
+    blocked_since: AtomicU64,
     http2: AtomicBool,
     draining: AtomicBool,
     /// The head that is being read has taken too long.
@@ -25,8 +27,10 @@ pub(crate) struct ConnectionState {
 /// What a connection without a request in flight waits for, and since when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Waiting {
-    ForRequest(u64),
-    ForHead(u64),
+    Request(u64),
+    Head(u64),
+    /// For the client to take what is to be written, with or without requests in flight.
+    Reader(u64),
 }
 
 /// A request in flight on a connection, until it is dropped.
@@ -39,6 +43,7 @@ impl ConnectionState {
             in_flight: AtomicUsize::new(0),
             idle_since: AtomicU64::new(clock::now()),
             head_since: AtomicU64::new(0),
+            blocked_since: AtomicU64::new(0),
             http2: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             head_given_up: AtomicBool::new(false),
@@ -68,14 +73,32 @@ impl ConnectionState {
         (since != 0).then_some(since)
     }
 
-    /// `None` while a request is in flight.
+    /// The socket took bytes, or refused them.
+    pub(super) fn wrote(&self, blocked: bool) {
+        if !blocked {
+            self.blocked_since.store(0, Ordering::Relaxed);
+        } else if self.blocked_since.load(Ordering::Relaxed) == 0 {
+            self.blocked_since.store(clock::now(), Ordering::Relaxed);
+        }
+    }
+
+    /// When the client began to take nothing, if it does not.
+    pub(super) fn blocked_since(&self) -> Option<u64> {
+        let since = self.blocked_since.load(Ordering::Relaxed);
+        (since != 0).then_some(since)
+    }
+
+    /// `None` while a request is in flight and nothing holds it up.
     pub(super) fn waiting_since(&self) -> Option<Waiting> {
+        if let Some(since) = self.blocked_since() {
+            return Some(Waiting::Reader(since));
+        }
         if self.in_flight.load(Ordering::Relaxed) > 0 {
             return None;
         }
         Some(match self.head_since.load(Ordering::Relaxed) {
-            0 => Waiting::ForRequest(self.idle_since.load(Ordering::Relaxed)),
-            since => Waiting::ForHead(since),
+            0 => Waiting::Request(self.idle_since.load(Ordering::Relaxed)),
+            since => Waiting::Head(since),
         })
     }
 
@@ -123,14 +146,14 @@ mod tests {
     #[test]
     fn a_connection_waits_for_a_request_then_for_its_head_then_not_at_all() {
         let state = Arc::new(ConnectionState::new());
-        assert!(matches!(state.waiting_since(), Some(Waiting::ForRequest(_))));
+        assert!(matches!(state.waiting_since(), Some(Waiting::Request(_))));
         state.received();
-        assert!(matches!(state.waiting_since(), Some(Waiting::ForHead(_))));
+        assert!(matches!(state.waiting_since(), Some(Waiting::Head(_))));
         let request = state.begin();
         state.received();
         assert_eq!(state.waiting_since(), None);
         drop(request);
-        assert!(matches!(state.waiting_since(), Some(Waiting::ForRequest(_))));
+        assert!(matches!(state.waiting_since(), Some(Waiting::Request(_))));
     }
 
     #[test]
@@ -139,6 +162,6 @@ mod tests {
         state.received();
         state.mark_http2();
         state.received();
-        assert!(matches!(state.waiting_since(), Some(Waiting::ForRequest(_))));
+        assert!(matches!(state.waiting_since(), Some(Waiting::Request(_))));
     }
 }

@@ -61,7 +61,10 @@ impl AsyncWrite for Tracked {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(cx, bytes)
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.stream).poll_write(cx, bytes);
+        this.state.wrote(written.is_pending());
+        written
     }
 
     fn poll_write_vectored(
@@ -69,7 +72,10 @@ impl AsyncWrite for Tracked {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write_vectored(cx, slices)
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.stream).poll_write_vectored(cx, slices);
+        this.state.wrote(written.is_pending());
+        written
     }
 
     fn is_write_vectored(&self) -> bool {

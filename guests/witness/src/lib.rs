@@ -1,0 +1,69 @@
+//! Tells which instance answered, and what else that instance has done and is doing.
+//!
+//! | path | answer |
+//! |---|---|
+//! | `/` | a line: `instance=RANDOM served=NUMBER in-flight=NUMBER` |
+//! | `/together?TEXT` | the same, once two requests are in this instance; each prints before and after that wait |
+//! | `/break` | the head and the beginning of a body, then a trap |
+
+use std::cell::Cell;
+
+use wasip3::clocks::monotonic_clock;
+use wasip3::http::types::{ErrorCode, Fields, Request, Response};
+use wasip3::{random, spawn_local, wit_future, wit_stream};
+
+thread_local! {
+    static INSTANCE: u64 = random::random::get_random_u64();
+    static SERVED: Cell<u64> = const { Cell::new(0) };
+    static IN_FLIGHT: Cell<u64> = const { Cell::new(0) };
+    /// Requests that have come to `/together`.
+    static TOGETHER: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Nanoseconds between two looks, and before a trap: the host gets to send what there is.
+const PAUSE: u64 = 10_000_000;
+const BEFORE_TRAP: u64 = 300_000_000;
+
+struct Witness;
+
+wasip3::http::service::export!(Witness);
+
+impl wasip3::exports::http::handler::Guest for Witness {
+    async fn handle(request: Request) -> Result<Response, ErrorCode> {
+        SERVED.set(SERVED.get() + 1);
+        IN_FLIGHT.set(IN_FLIGHT.get() + 1);
+        let target = request.get_path_with_query().unwrap_or_default();
+        let (path, text) = target.split_once('?').unwrap_or((&target, ""));
+        if path == "/together" {
+            together(text).await;
+        }
+        let (instance, served) = (INSTANCE.with(|id| *id), SERVED.get());
+        let line =
+            format!("instance={instance:016x} served={served} in-flight={}\n", IN_FLIGHT.get());
+        let breaks = path == "/break";
+        let (mut body, contents) = wit_stream::new();
+        let (_, trailers) = wit_future::new(|| Ok(None));
+        let (response, _) = Response::new(Fields::new(), Some(contents), trailers);
+        spawn_local(async move {
+            body.write_all(line.into_bytes()).await;
+            if breaks {
+                monotonic_clock::wait_for(BEFORE_TRAP).await;
+                core::arch::wasm32::unreachable();
+            }
+            IN_FLIGHT.set(IN_FLIGHT.get() - 1);
+        });
+        Ok(response)
+    }
+}
+
+/// Waits for another request to do the same in this instance.
+async fn together(text: &str) {
+    println!("{text} before");
+    TOGETHER.set(TOGETHER.get() + 1);
+    while TOGETHER.get() < 2 {
+        monotonic_clock::wait_for(PAUSE).await;
+    }
+    // The other one looks again before either goes on.
+    monotonic_clock::wait_for(2 * PAUSE).await;
+    eprintln!("{text} after");
+}

@@ -1,0 +1,93 @@
+//! What the logs say: guests' lines, and a line for every request when asked for.
+
+use remuda_tests::{Ask, Server, guests};
+
+const PRINTING: &str = r#"
+[[route]]
+path = "/print"
+component = "[guests]/misbehave.wasm"
+
+[[route]]
+host = "b.example"
+component = "[guests]/misbehave.wasm"
+"#;
+
+#[tokio::test]
+async fn what_guests_print_is_logged_with_route_and_request() {
+    let server = Server::builder().config(PRINTING).start().await;
+    assert_eq!(server.get("/print?text=first").await.status, 200);
+    assert_eq!(server.get("/print?text=second").await.status, 200);
+    let third = Ask::get("/print?text=third").host("b.example");
+    assert_eq!(server.send(third).await.status, 200);
+
+    let (first, second) = (server.lines("first"), server.lines("second"));
+    let streams: Vec<&str> = first.iter().map(|line| line.text("stream")).collect();
+    assert_eq!(streams, ["stdout", "stderr"]);
+    for line in first.iter().chain(&second) {
+        assert_eq!((line.text("route"), line.text("target")), ("/print", "guest"), "{line}");
+        assert_eq!(line.text("request").len(), 16, "{line}");
+    }
+    assert_eq!(first[0].text("request"), first[1].text("request"));
+    assert_ne!(first[0].text("request"), second[0].text("request"));
+    assert_eq!(server.lines("third")[0].text("route"), "/");
+}
+
+#[tokio::test]
+async fn what_guests_print_does_not_forge_log_lines() {
+    let server = Server::of(guests::MISBEHAVE).await;
+    let forged = "%7B%22message%22:%22forged%22%7D%0A%1B%5B31mred";
+    assert_eq!(server.get(&format!("/print?text={forged}")).await.status, 200);
+    assert_eq!(server.lines("forged").len(), 0);
+    assert_eq!(server.lines(r#"{"message":"forged"}"#).len(), 2);
+    assert!(!server.stderr().contains('\x1b'));
+}
+
+#[tokio::test]
+async fn nothing_is_written_to_standard_output_unless_asked_for() {
+    let server = Server::of(guests::MISBEHAVE).await;
+    assert_eq!(server.get("/print?text=hello").await.status, 200);
+    assert_eq!(server.stdout(), "");
+}
+
+#[tokio::test]
+async fn a_common_access_log_has_a_line_for_every_request() {
+    let builder = Server::builder().guest(guests::HELLO).flag("--access-log", "common");
+    let server = builder.start().await;
+    assert_eq!(server.get("/some/path?and=query").await.status, 200);
+    assert_eq!(server.send(Ask::post("/other")).await.status, 200);
+    let lines = server.wait_for_output(2).await;
+    // Before the date and after it.
+    let (client, rest) = lines[0].split_once('[').expect("a date");
+    let (date, request) = rest.split_once("] ").expect("a date");
+    assert_eq!(client, "127.0.0.1 - - ");
+    assert!(date.len() == 26 && date.ends_with(" +0000"), "{date}");
+    assert_eq!(request, r#""GET /some/path?and=query HTTP/1.1" 200 14"#);
+    assert!(lines[1].ends_with(r#""POST /other HTTP/1.1" 200 14"#), "{}", lines[1]);
+    assert_eq!(lines.len(), 2);
+}
+
+#[tokio::test]
+async fn a_json_access_log_names_the_request_that_the_guest_worked_on() {
+    let builder = Server::builder().guest(guests::MISBEHAVE).flag("--access-log", "json");
+    let server = builder.start().await;
+    assert_eq!(server.get("/print?text=hello").await.status, 200);
+    assert_eq!(server.connect_http2().await.get("/trap").await.status, 500);
+    server.wait_for_output(2).await;
+    let [print, trap] = &server.access_log()[..] else { panic!("two requests") };
+    assert_eq!(print.text("request"), server.lines("hello")[0].text("request"));
+    assert_eq!(print.text("target"), "/print?text=hello");
+    assert_eq!((print.text("route"), print.text("method")), ("/", "GET"));
+    assert_eq!((print.number("status"), print.number("bytes")), (200, 3));
+    assert_eq!((trap.number("status"), trap.text("version")), (500, "HTTP/2.0"));
+    assert!(print.has("seconds") && print.has("time"), "{print}");
+}
+
+#[tokio::test]
+async fn requests_without_a_route_are_in_the_access_log_too() {
+    let builder = Server::builder().config(PRINTING).flag("--access-log", "json");
+    let server = builder.start().await;
+    assert_eq!(server.get("/nowhere").await.status, 404);
+    server.wait_for_output(1).await;
+    let [line] = &server.access_log()[..] else { panic!("one request") };
+    assert_eq!((line.number("status"), line.text("target")), (404, "/nowhere"));
+}

@@ -1,0 +1,21 @@
+//! What Remuda does, seen from outside: real processes, real sockets, real guests.
+//!
+//! A module for each behaviour. `cargo xtask test` builds what they need.
+
+mod admission;
+mod bodies;
+mod command_line;
+mod components;
+mod configuration;
+mod connections;
+mod drain;
+mod faults;
+mod guests;
+mod instances;
+mod load;
+mod logs;
+mod outgoing;
+mod pid1;
+mod processes;
+mod protocol;
+mod routes;

@@ -1,0 +1,82 @@
+//! Workers are processes: one may die, and only what it had in flight dies with it.
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+use remuda_tests::{
+    Ask, Server, guests,
+    process::{self, Signal},
+    wait,
+};
+
+/// S4 says 1 s; this is for a server that is not optimised on a busy machine.
+const BACK_WITHIN: Duration = Duration::from_secs(5);
+
+#[tokio::test]
+#[expect(clippy::print_stderr, reason = "the figure is worth knowing")]
+async fn a_killed_worker_fails_only_what_it_had_in_flight_and_is_back_at_once() {
+    let server = Server::builder().guest(guests::MISBEHAVE).workers(2).start().await;
+    let workers = server.workers();
+    let load = server.load(20, Ask::get("/sleep?ms=20"));
+    load.wait_for_connections(20).await;
+    load.wait_for_answers(100).await;
+
+    let before = load.report();
+    let victim = *before.workers.values().next().expect("a worker with connections");
+    let held = before.workers.values().filter(|worker| **worker == victim).count();
+    process::signal(victim, Signal::KILL);
+    let killed = Instant::now();
+    server.wait_for_lines("worker ready", 3).await;
+    let elapsed = killed.elapsed();
+    load.wait_for_answers(200).await;
+    let after = load.stop().await;
+
+    eprintln!("killed a worker with {held} connections, back after {elapsed:.2?}");
+    assert!(elapsed < BACK_WITHIN, "the worker was back after {elapsed:.2?}");
+    assert!(after.failures.iter().all(|failure| failure.worker == Some(victim)), "{after:?}");
+    assert!((1..=held).contains(&after.failures.len()), "{held} held, {:?}", after.failures);
+    let now: BTreeSet<_> = server.workers().iter().map(|pid| pid.as_raw_pid()).collect();
+    assert_eq!(now.len(), 2);
+    assert!(!now.contains(&victim.as_raw_pid()));
+    assert_eq!(now.iter().filter(|pid| workers.iter().any(|w| w.as_raw_pid() == **pid)).count(), 1);
+}
+
+#[tokio::test]
+async fn a_replaced_worker_answers() {
+    let server = Server::builder().guest(guests::HELLO).workers(2).start().await;
+    let victim = server.workers()[0];
+    process::signal(victim, Signal::KILL);
+    server.wait_for_lines("worker ready", 3).await;
+    assert_eq!(server.wait_for_line("worker exited").await.text("reason"), "killed by SIGKILL");
+    let connections = server.connect_to_each_worker(&Ask::get("/")).await;
+    assert_eq!(connections.len(), 2);
+    assert!(!connections.contains_key(&victim.as_raw_pid()));
+}
+
+#[tokio::test]
+async fn workers_end_by_themselves_when_the_supervisor_is_killed() {
+    let mut server = Server::builder().guest(guests::HELLO_P2).workers(2).start().await;
+    let workers = server.workers();
+    assert_eq!(workers.len(), 2);
+    server.kill_supervisor().await;
+    for worker in workers {
+        wait::until("an orphaned worker to end", || (!process::is_running(worker)).then_some(()))
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn orphaned_workers_finish_what_they_have_begun() {
+    let mut server = Server::of(guests::MISBEHAVE).await;
+    let worker = server.worker();
+    let mut connection = server.connect().await;
+    let mut response = connection.open(Ask::get("/slow-body?chunks=3&ms=300")).await;
+    assert_eq!(response.read_exactly(8).await, b"chunk 0\n");
+    server.kill_supervisor().await;
+    assert_eq!(response.read_exactly(8).await, b"chunk 1\n");
+    assert_eq!(response.read_exactly(8).await, b"chunk 2\n");
+    assert_eq!(response.read().await, None);
+    wait::until("the worker to end", || (!process::is_running(worker)).then_some(())).await;
+}

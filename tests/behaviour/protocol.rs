@@ -1,0 +1,205 @@
+//! HTTP as its clients expect it, and a clear no to what is not HTTP.
+
+use remuda_tests::{Ask, Connection, Server, Upstream, guests, noise::noise};
+
+#[tokio::test]
+async fn head_is_answered_with_a_length_and_no_body() {
+    for guest in [guests::HELLO, guests::HELLO_P2] {
+        let server = Server::of(guest).await;
+        let mut client = server.connect_raw().await;
+        // Had the response a body, the next one would not begin where it must.
+        for _ in 0..2 {
+            client.send("HEAD / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+            let head = client.read_head().await;
+            assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+            assert!(head.contains("content-length: 14\r\n"), "{}: {head}", guest.name);
+        }
+        let reply = server.connect_http2().await.send(Ask::head("/")).await;
+        assert_eq!((reply.header("content-length"), reply.text().as_str()), ("14", ""));
+    }
+}
+
+#[tokio::test]
+async fn a_short_response_has_a_content_length() {
+    for guest in [guests::HELLO, guests::HELLO_P2] {
+        let server = Server::of(guest).await;
+        let mut client = server.connect_raw().await;
+        client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        let head = client.read_head().await;
+        assert!(head.contains("content-length: 14\r\n"), "{}: {head}", guest.name);
+        assert!(!head.contains("transfer-encoding"), "{}: {head}", guest.name);
+        assert_eq!(client.read_exactly(14).await, "Hello, world!\n");
+    }
+}
+
+#[tokio::test]
+async fn requests_that_come_together_are_answered_in_their_order() {
+    let server = Server::of(guests::ECHO).await;
+    let mut client = server.connect_raw().await;
+    let post = |body| format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\n{body}");
+    client.send([post("ping"), post("pong")].concat()).await;
+    for body in ["ping", "pong"] {
+        assert!(client.read_head().await.starts_with("HTTP/1.1 200 OK\r\n"));
+        client.read_through(body).await;
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_expects_it_is_told_to_continue() {
+    let server = Server::of(guests::ECHO).await;
+    let mut client = server.connect_raw().await;
+    let head = "POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n";
+    client.send(head).await;
+    assert_eq!(client.read_head().await, "HTTP/1.1 100 Continue\r\n\r\n");
+    client.send("ping").await;
+    assert!(client.read_head().await.starts_with("HTTP/1.1 200 OK\r\n"));
+    client.read_through("ping").await;
+}
+
+#[tokio::test]
+async fn http_1_0_is_answered_without_chunks_and_closed() {
+    let server = Server::of(guests::HELLO).await;
+    let mut client = server.connect_raw().await;
+    client.send("GET / HTTP/1.0\r\n\r\n").await;
+    let response = client.read_to_end().await;
+    let (head, body) = response.split_once("\r\n\r\n").expect("a head");
+    assert!(head.starts_with("HTTP/1.0 200 OK\r\n"), "{head}");
+    assert!(!head.contains("transfer-encoding"), "{head}");
+    assert_eq!(body, "Hello, world!\n");
+}
+
+#[tokio::test]
+async fn a_long_response_to_http_1_0_ends_with_the_connection() {
+    let server = Server::of(guests::MISBEHAVE).await;
+    let mut client = server.connect_raw().await;
+    client.send("GET /slow-body?chunks=3&ms=100 HTTP/1.0\r\n\r\n").await;
+    let response = client.read_to_end().await;
+    assert!(response.ends_with("\r\n\r\nchunk 0\nchunk 1\nchunk 2\n"), "{response}");
+}
+
+#[tokio::test]
+async fn a_request_without_a_host_is_bad() {
+    is_bad("GET / HTTP/1.1\r\n\r\n").await;
+}
+
+#[tokio::test]
+async fn a_request_with_two_hosts_is_bad() {
+    is_bad("GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n").await;
+}
+
+#[tokio::test]
+async fn two_lengths_are_bad() {
+    let both = "content-length: 4\r\ncontent-length: 5\r\n";
+    is_bad(&format!("POST / HTTP/1.1\r\nhost: a\r\n{both}\r\nping")).await;
+}
+
+#[tokio::test]
+async fn what_is_no_request_is_bad() {
+    is_bad("this is not HTTP at all\r\n\r\n").await;
+}
+
+/// It is answered 400, and the connection closed.
+async fn is_bad(request: &str) {
+    let server = Server::of(guests::ECHO).await;
+    let mut client = server.connect_raw().await;
+    client.send(request).await;
+    let response = client.read_to_end().await;
+    assert!(response.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{response}");
+    assert!(response.contains("connection: close\r\n"), "{response}");
+}
+
+#[tokio::test]
+async fn a_head_that_is_too_large_is_431() {
+    let response = answer_to_a_large_head().await;
+    assert!(response.starts_with("HTTP/1.1 431 "), "{response}");
+    assert!(response.contains("connection: close\r\n"), "{response}");
+}
+
+async fn answer_to_a_large_head() -> String {
+    let builder = Server::builder().guest(guests::HELLO).flag("--max-header-bytes", "16KiB");
+    let server = builder.start().await;
+    let mut client = server.connect_raw().await;
+    let long = "x".repeat(20 * 1024);
+    client.send(format!("GET / HTTP/1.1\r\nhost: a\r\nx-long: {long}\r\n\r\n")).await;
+    client.read_to_end().await
+}
+
+#[tokio::test]
+async fn a_head_within_its_size_is_served() {
+    let server = Server::of(guests::HELLO).await;
+    let ask = Ask::get("/").header("x-long", &"x".repeat(50 * 1024));
+    assert_eq!(server.send(ask.clone()).await.ok(), "Hello, world!\n");
+    assert_eq!(server.connect_http2().await.send(ask).await.ok(), "Hello, world!\n");
+}
+
+#[tokio::test]
+async fn a_body_that_is_declared_too_large_is_413() {
+    let server = server_with_a_small_body().await;
+    for connection in [server.connect().await, server.connect_http2().await] {
+        is_too_large(connection, Ask::post("/").body(noise(1025))).await;
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_declared_too_large_is_not_waited_for() {
+    let server = server_with_a_small_body().await;
+    let mut client = server.connect_raw().await;
+    client.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000000\r\n\r\n").await;
+    let response = client.read_to_end().await;
+    assert!(response.starts_with("HTTP/1.1 413 Payload Too Large\r\n"), "{response}");
+    assert!(response.contains("connection: close\r\n"), "{response}");
+}
+
+#[tokio::test]
+async fn a_client_that_sends_on_can_read_its_413_all_the_same() {
+    let server = server_with_a_small_body().await;
+    let mut client = server.connect_raw().await;
+    let length = 1024 * 1024;
+    client.send(format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n")).await;
+    // Whether all of it is taken is up to the server.
+    client.try_send(noise(length)).await;
+    let response = client.read_to_end().await;
+    assert!(response.starts_with("HTTP/1.1 413 Payload Too Large\r\n"), "{response:?}");
+}
+
+#[tokio::test]
+async fn a_body_that_becomes_too_large_is_413() {
+    let builder = Server::builder().guest(guests::FETCH).flag("--max-body", "1KiB");
+    let upstream = Upstream::start().await;
+    let server = builder.flag("--outbound-allow", upstream.origin()).start().await;
+    for connection in [server.connect().await, server.connect_http2().await] {
+        // The upstream's answer comes only when the whole body has.
+        let ask = Ask::fetch_post(&upstream.url("/whole"));
+        is_too_large(connection, ask.chunked(&noise(1025), 500)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_stalls_is_408() {
+    let builder = Server::builder().guest(guests::FETCH).flag("--body-timeout", "300ms");
+    let upstream = Upstream::start().await;
+    let server = builder.flag("--outbound-allow", upstream.origin()).start().await;
+    let mut client = server.connect_raw().await;
+    let fetch = format!("x-url: {}\r\nx-method: POST\r\n", upstream.url("/whole"));
+    let head = format!("POST / HTTP/1.1\r\nhost: a\r\n{fetch}content-length: 10\r\n\r\n");
+    client.send(head + "half").await;
+    let response = client.read_to_end().await;
+    assert!(response.starts_with("HTTP/1.1 408 "), "{response}");
+    assert!(response.contains("details=\"body_timeout\"\r\n"), "{response}");
+}
+
+#[tokio::test]
+async fn a_body_of_exactly_the_size_is_served() {
+    let server = server_with_a_small_body().await;
+    let body = noise(1024);
+    assert_eq!(server.send(Ask::post("/").body(body.clone())).await.body, body);
+    assert_eq!(server.send(Ask::post("/").chunked(&body, 100)).await.body, body);
+}
+
+async fn server_with_a_small_body() -> Server {
+    Server::builder().guest(guests::ECHO).flag("--max-body", "1KiB").start().await
+}
+
+async fn is_too_large(mut connection: Connection, ask: Ask) {
+    connection.send(ask).await.assert_rejected(413, "body_too_large");
+}

@@ -1,0 +1,226 @@
+//! HTTP clients: HTTP/1.1 and HTTP/2 with prior knowledge, over TCP and unix sockets.
+//!
+//! Invariant: a [`Connection`] is one connection and never makes another; what breaks on
+//! it is returned, not mended.
+
+mod ask;
+mod exchange;
+mod reply;
+
+use std::{io, net::SocketAddr, path::Path};
+
+use futures_util::future::Either;
+use http::{Request, Response, Version};
+use hyper::{
+    body::Incoming,
+    client::conn::{http1, http2},
+};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpSocket, TcpStream, UnixStream},
+    task::JoinSet,
+};
+
+pub use ask::Ask;
+use ask::Body;
+pub use exchange::Exchange;
+pub use reply::{Broken, Reply};
+
+use crate::wait::{self, within_patience};
+
+/// One connection to a server.
+pub struct Connection {
+    sender: Sender,
+    authority: String,
+    local: Option<SocketAddr>,
+    peer: Option<SocketAddr>,
+    /// Moves the bytes; ends with the connection.
+    _driver: JoinSet<()>,
+}
+
+enum Sender {
+    Http1(http1::SendRequest<Body>),
+    Http2(http2::SendRequest<Body>),
+}
+
+impl Connection {
+    /// Connects with HTTP/1.1.
+    ///
+    /// # Errors
+    /// When nobody accepts.
+    pub async fn http1(address: SocketAddr) -> io::Result<Self> {
+        Self::http1_over(TcpStream::connect(address).await?).await
+    }
+
+    /// Connects with HTTP/1.1, and so little room in the kernel that a server which does
+    /// not read makes us wait soon.
+    ///
+    /// # Errors
+    /// When nobody accepts.
+    pub async fn http1_with_buffers(address: SocketAddr, bytes: u32) -> io::Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.set_send_buffer_size(bytes)?;
+        socket.set_recv_buffer_size(bytes)?;
+        Self::http1_over(socket.connect(address).await?).await
+    }
+
+    async fn http1_over(stream: TcpStream) -> io::Result<Self> {
+        stream.set_nodelay(true)?;
+        let (local, peer) = (stream.local_addr()?, stream.peer_addr()?);
+        let connection = Self::speak_http1(stream, peer.to_string()).await?;
+        Ok(Self { local: Some(local), peer: Some(peer), ..connection })
+    }
+
+    /// Connects with HTTP/1.1 to a unix socket.
+    ///
+    /// # Errors
+    /// When nobody accepts.
+    pub async fn unix(path: &Path) -> io::Result<Self> {
+        Self::speak_http1(UnixStream::connect(path).await?, "localhost".to_owned()).await
+    }
+
+    /// Connects with HTTP/2, without asking whether the server speaks it.
+    ///
+    /// # Errors
+    /// When nobody accepts.
+    pub async fn http2(address: SocketAddr) -> io::Result<Self> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        let local = stream.local_addr()?;
+        let (sender, driver) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+            .await
+            .map_err(io::Error::other)?;
+        Ok(Self {
+            sender: Sender::Http2(sender),
+            authority: address.to_string(),
+            local: Some(local),
+            peer: Some(address),
+            _driver: spawn(async {
+                // The requests on it tell what went wrong.
+                let _ = driver.await;
+            }),
+        })
+    }
+
+    async fn speak_http1<S>(stream: S, authority: String) -> io::Result<Self>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (sender, driver) =
+            http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+        let driver = spawn(async {
+            // The requests on it tell what went wrong.
+            let _ = driver.await;
+        });
+        let sender = Sender::Http1(sender);
+        Ok(Self { sender, authority, local: None, peer: None, _driver: driver })
+    }
+
+    /// Our end of a TCP connection and the server's.
+    ///
+    /// # Panics
+    /// When it is a unix socket.
+    #[must_use]
+    pub fn ends(&self) -> (SocketAddr, SocketAddr) {
+        self.local.zip(self.peer).expect("a TCP connection")
+    }
+
+    /// Sends a request and reads the whole response.
+    ///
+    /// # Panics
+    /// When there is none, or it takes too long.
+    pub async fn send(&mut self, ask: Ask) -> Reply {
+        let what = ask.to_string();
+        let reply = self.try_send(ask).await;
+        reply.unwrap_or_else(|broken| panic!("{what} got no whole response: {broken}"))
+    }
+
+    /// GET
+    ///
+    /// # Panics
+    /// As [`Self::send`].
+    pub async fn get(&mut self, target: &str) -> Reply {
+        self.send(Ask::get(target)).await
+    }
+
+    /// Sends a request and reads the whole response.
+    ///
+    /// # Errors
+    /// When the connection breaks before its end.
+    ///
+    /// # Panics
+    /// When it takes too long.
+    pub async fn try_send(&mut self, ask: Ask) -> Result<Reply, Broken> {
+        let what = ask.to_string();
+        within_patience(&what, async {
+            self.ready().await.map_err(Broken::before_the_head)?;
+            let request = ask.into_request(&self.authority, self.version());
+            let response = self.dispatch(request).await.map_err(Broken::before_the_head)?;
+            Reply::read(response).await
+        })
+        .await
+    }
+
+    /// Sends a request whose body is written, and whose response is read, bit by bit.
+    ///
+    /// # Panics
+    /// When the connection has ended.
+    pub async fn open(&mut self, ask: Ask) -> Exchange {
+        self.ready().await.expect("a connection that takes requests");
+        let (body, content) = exchange::body();
+        let request = ask.into_request(&self.authority, self.version()).map(|_| content);
+        Exchange::new(body, Box::pin(self.dispatch(request)))
+    }
+
+    /// Waits until the connection takes a request.
+    ///
+    /// # Errors
+    /// When it has ended.
+    async fn ready(&mut self) -> hyper::Result<()> {
+        match &mut self.sender {
+            Sender::Http1(sender) => sender.ready().await,
+            Sender::Http2(sender) => sender.ready().await,
+        }
+    }
+
+    /// Whether the server has closed the connection.
+    pub fn is_closed(&self) -> bool {
+        match &self.sender {
+            Sender::Http1(sender) => sender.is_closed(),
+            Sender::Http2(sender) => sender.is_closed(),
+        }
+    }
+
+    /// Waits until the server has closed the connection.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub async fn closed(&self) {
+        wait::until("a connection to be closed", || self.is_closed().then_some(())).await;
+    }
+
+    fn version(&self) -> Version {
+        match self.sender {
+            Sender::Http1(_) => Version::HTTP_11,
+            Sender::Http2(_) => Version::HTTP_2,
+        }
+    }
+
+    /// The request is under way once this was called, polled or not.
+    fn dispatch(
+        &mut self,
+        request: Request<Body>,
+    ) -> impl Future<Output = hyper::Result<Response<Incoming>>> + Send + 'static {
+        match &mut self.sender {
+            Sender::Http1(sender) => Either::Left(sender.send_request(request)),
+            Sender::Http2(sender) => Either::Right(sender.send_request(request)),
+        }
+    }
+}
+
+fn spawn(driver: impl Future<Output = ()> + Send + 'static) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    tasks.spawn(driver);
+    tasks
+}

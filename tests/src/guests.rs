@@ -1,0 +1,44 @@
+//! The guests as constants.
+//!
+//! Owner: the folder `guests/` at the root, which a test compares with [`ALL`]. Invariant:
+//! a guest that is not listed here, or listed and used by no test, fails that test.
+
+use std::path::PathBuf;
+
+use crate::sandbox;
+
+/// A component that has been built from the folder of the same name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Guest {
+    pub name: &'static str,
+}
+
+/// Sends body and trailers back as they arrive (0.3).
+pub const ECHO: Guest = Guest { name: "echo" };
+/// Makes the outgoing request that `x-url` and `x-method` ask for (0.3).
+pub const FETCH: Guest = Guest { name: "fetch" };
+/// `Hello, world!` (0.3).
+pub const HELLO: Guest = Guest { name: "hello" };
+/// `Hello, world!` (0.2).
+pub const HELLO_P2: Guest = Guest { name: "hello-p2" };
+/// Traps, burns, leaks, hangs: whatever the path says (0.2).
+pub const MISBEHAVE: Guest = Guest { name: "misbehave" };
+/// A command, no handler.
+pub const NOT_HTTP: Guest = Guest { name: "not-http" };
+
+/// Tells which instance answered, and what else that instance does (0.3).
+pub const WITNESS: Guest = Guest { name: "witness" };
+
+/// Every guest there is.
+pub const ALL: &[Guest] = &[ECHO, FETCH, HELLO, HELLO_P2, MISBEHAVE, NOT_HTTP, WITNESS];
+
+impl Guest {
+    /// The component's file.
+    ///
+    /// # Panics
+    /// When it has not been built.
+    #[must_use]
+    pub fn path(self) -> PathBuf {
+        sandbox::needed(sandbox::guests().join(format!("{}.wasm", self.name)))
+    }
+}

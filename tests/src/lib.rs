@@ -1,0 +1,29 @@
+//! The harness of the end-to-end tests.
+//!
+//! Purpose: tests that read as sentences about real processes. `Server::builder()` starts
+//! one, [`client`] and [`raw`] talk to it, [`upstream`] is what its guests talk to,
+//! [`load`] keeps it busy, [`process`] looks at what the kernel knows of it, [`cli`] runs
+//! the other commands. Invariants:
+//! nothing here waits for a time instead of a condition, no wait is endless, and what a
+//! test has started ends with it.
+
+pub mod cli;
+pub mod client;
+pub mod guests;
+pub mod held;
+pub mod load;
+pub mod log;
+pub mod noise;
+pub mod process;
+pub mod raw;
+pub mod sandbox;
+pub mod server;
+pub mod upstream;
+pub mod wait;
+
+pub use cli::{Cli, Ended};
+pub use client::{Ask, Broken, Connection, Exchange, Reply};
+pub use held::Held;
+pub use raw::Raw;
+pub use server::Server;
+pub use upstream::Upstream;
