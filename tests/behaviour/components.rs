@@ -96,3 +96,24 @@ async fn an_address_in_use_is_refused() {
     remuda: failed to bind [address]: address in use; stop what listens there or choose another address with --bind
     "#);
 }
+
+#[tokio::test]
+async fn an_artifact_that_was_damaged_is_not_run() {
+    let mut compile = Cli::remuda("compile app.wasm --cache cache --json");
+    compile = compile.file("app.wasm", fs::read(guests::HELLO.path()).expect("a component"));
+    let report: serde_json::Value =
+        serde_json::from_str(&compile.run().await.succeeded()).expect("JSON");
+    assert_eq!(report["cached"], false);
+    assert!(compile.run().await.succeeded().contains(r#""cached":true"#));
+
+    let entries = fs::read_dir(compile.path("cache")).expect("the cache");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    let is_code = |path: &std::path::PathBuf| path.extension().is_some_and(|name| name == "cwasm");
+    let artifact = paths.into_iter().find(is_code).expect("an artifact");
+    let mut code = fs::read(&artifact).expect("code");
+    let middle = code.len() / 2;
+    code[middle..middle + 2000].fill(0xcc);
+    fs::write(&artifact, code).expect("damaged");
+    assert!(compile.run().await.succeeded().contains(r#""cached":false"#));
+    assert!(compile.run().await.succeeded().contains(r#""cached":true"#));
+}

@@ -198,3 +198,18 @@ async fn the_command_line_goes_over_the_environment_over_the_file_over_the_defau
     limits.request_timeout  30s  default
     "#);
 }
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_mounted_is_refused() {
+    let check = || Cli::remuda("check app.wasm").file("app.wasm", "").file("file", "");
+    let missing = check().arg("--mount").arg("missing:/x").run().await;
+    assert_snapshot!(missing, @r#"
+    exit code 78
+    remuda: failed to mount [sandbox]/missing for route /: No such file or directory (os error 2)
+    "#);
+    let file = check().arg("--mount").arg("file:/x").run().await;
+    assert_snapshot!(file, @r#"
+    exit code 78
+    remuda: failed to mount [sandbox]/file for route /: it is not a folder
+    "#);
+}

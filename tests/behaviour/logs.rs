@@ -91,3 +91,23 @@ async fn requests_without_a_route_are_in_the_access_log_too() {
     let [line] = &server.access_log()[..] else { panic!("one request") };
     assert_eq!((line.number("status"), line.text("target")), (404, "/nowhere"));
 }
+
+/// Gives the server a pipe as standard error, and reads no more of it than the address.
+const UNREAD: &str = r#"
+mkfifo unread && exec 9<>unread
+"$@" 2>&9 9>&- &
+sed '/"listening"/q' <&9 >&2
+wait $!
+"#;
+
+#[tokio::test]
+async fn a_log_that_nobody_reads_holds_up_nothing() {
+    let builder = Server::builder().guest(guests::MISBEHAVE);
+    let mut server = builder.launched_by(&["sh", "-c", UNREAD, "sh"]).start().await;
+    // Each of them logs a line; a pipe holds some hundred of those.
+    for _ in 0..1000 {
+        assert_eq!(server.get("/trap").await.status, 500);
+    }
+    server.terminate();
+    assert_eq!(server.exit_code().await, Some(0));
+}

@@ -94,6 +94,18 @@ async fn two_lengths_are_bad() {
 }
 
 #[tokio::test]
+async fn a_tunnel_is_bad() {
+    is_bad("CONNECT a:80 HTTP/1.1\r\nhost: a:80\r\n\r\n").await;
+}
+
+/// And not a failure of the guest that reads it.
+#[tokio::test]
+async fn a_malformed_chunk_is_bad() {
+    let chunked = "host: a\r\ntransfer-encoding: chunked\r\n";
+    is_bad(&format!("POST / HTTP/1.1\r\n{chunked}\r\nzz\r\nhello")).await;
+}
+
+#[tokio::test]
 async fn what_is_no_request_is_bad() {
     is_bad("this is not HTTP at all\r\n\r\n").await;
 }

@@ -37,7 +37,7 @@ pub(crate) struct Shared {
 pub enum EngineError {
     #[error(
         "failed to set up wasmtime: {0} (it reserves address space for limits.concurrency \
-         instances; where that is limited, lower limits.concurrency)"
+         instances; where that is limited, raise ulimit -v or lower limits.concurrency)"
     )]
     Wasmtime(String),
     #[error("failed to set up outgoing requests: {0}")]

@@ -26,6 +26,8 @@ struct Report {
     /// It was there before.
     #[serde(default)]
     cached: bool,
+    /// The export that decides how the component is run.
+    handler: Option<String>,
 }
 
 /// The compiled component of each route, or `None` if the server was told to end.
@@ -81,6 +83,7 @@ async fn compile(
         component = %component.display(),
         elapsed_ms = started.elapsed().as_millis() as u64,
         cached = report.cached,
+        handler = report.handler,
         "compiled"
     );
     Ok(Some(report.artifact))
