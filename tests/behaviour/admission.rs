@@ -173,12 +173,11 @@ async fn leave_and_come_back(server: &Server, request: &str) {
 
 /// Clients that have all places, if all of them were free.
 async fn take_all_places(server: &Server, request: &str) -> Option<Vec<Raw>> {
-    let taking = (0..PLACES).map(async |_| {
-        let mut client = server.connect_raw().await;
-        client.send_and_see_it_read(request).await;
-        client
-    });
-    let mut clients = join_all(taking).await;
+    let mut clients = join_all((0..PLACES).map(|_| server.connect_raw())).await;
+    for client in &mut clients {
+        client.send(request).await;
+    }
+    Raw::see_all_read(&clients).await;
     // One more is told no, by when the others have been told, too.
     server.get("/").await.assert_rejected(503, "queue_full");
     let all_wait = clients.iter_mut().all(|client| client.received().is_empty());

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, SocketAddr},
     path::PathBuf,
 };
 
@@ -62,7 +62,7 @@ pub fn resident_bytes(pid: Pid) -> u64 {
 /// Which of these processes holds the end at `local` of a TCP connection with `peer`.
 #[must_use]
 pub fn holder(local: SocketAddr, peer: SocketAddr, among: &[Pid]) -> Option<Pid> {
-    let inode = tcp_socket(local, peer)?.inode;
+    let inode = TcpTable::read().socket(local, peer)?.inode;
     let link = format!("socket:[{inode}]");
     let holds = |pid: &Pid| {
         let descriptors = fs::read_dir(folder(*pid).join("fd")).into_iter().flatten().flatten();
@@ -72,13 +72,9 @@ pub fn holder(local: SocketAddr, peer: SocketAddr, among: &[Pid]) -> Option<Pid>
     among.iter().copied().find(holds)
 }
 
-/// Whether everything that was sent from `local` to `peer` has been read there.
-#[must_use]
-pub fn has_been_read(local: SocketAddr, peer: SocketAddr) -> bool {
-    let sent = tcp_socket(local, peer).is_some_and(|ours| ours.unsent == 0);
-    // Before it is accepted, a connection has no inode.
-    sent && tcp_socket(peer, local).is_some_and(|theirs| theirs.unread == 0 && theirs.inode != 0)
-}
+/// All TCP sockets over IPv4 at one moment: `/proc/net/tcp`. Reading it takes a while where
+/// many connections have been closed lately.
+pub(crate) struct TcpTable(String);
 
 struct TcpSocket {
     unsent: u64,
@@ -86,29 +82,40 @@ struct TcpSocket {
     inode: u64,
 }
 
-/// One end of a TCP connection over IPv4, as in `/proc/net/tcp`.
-fn tcp_socket(local: SocketAddr, peer: SocketAddr) -> Option<TcpSocket> {
-    let table = fs::read_to_string("/proc/net/tcp").expect("a table of TCP sockets");
-    table.lines().skip(1).find_map(|line| {
-        let mut fields = line.split_whitespace().skip(1);
-        let ends = (address(fields.next()?)?, address(fields.next()?)?);
-        if ends != (local, peer) {
-            return None;
-        }
-        let (unsent, unread) = fields.nth(1)?.split_once(':')?;
+impl TcpTable {
+    pub(crate) fn read() -> Self {
+        Self(fs::read_to_string("/proc/net/tcp").expect("a table of TCP sockets"))
+    }
+
+    /// Whether everything that was sent from `local` to `peer` has been read there.
+    pub(crate) fn has_been_read(&self, local: SocketAddr, peer: SocketAddr) -> bool {
+        let sent = self.socket(local, peer).is_some_and(|ours| ours.unsent == 0);
+        let read = |theirs: TcpSocket| theirs.unread == 0 && theirs.inode != NOT_ACCEPTED;
+        sent && self.socket(peer, local).is_some_and(read)
+    }
+
+    /// The end at `local` of a connection with `peer`.
+    fn socket(&self, local: SocketAddr, peer: SocketAddr) -> Option<TcpSocket> {
+        let ends = format!(" {} {} ", hexadecimal(local), hexadecimal(peer));
+        let start = self.0.find(&ends)? + ends.len();
+        // STATE UNSENT:UNREAD TIMER:WHEN RETRANSMITS USER TIMEOUT INODE
+        let mut fields = self.0[start..].split_whitespace().skip(1);
+        let (unsent, unread) = fields.next()?.split_once(':')?;
         Some(TcpSocket {
             unsent: u64::from_str_radix(unsent, 16).ok()?,
             unread: u64::from_str_radix(unread, 16).ok()?,
             inode: fields.nth(4)?.parse().ok()?,
         })
-    })
+    }
 }
 
+/// The inode of a connection that waits to be accepted.
+const NOT_ACCEPTED: u64 = 0;
+
 /// `0100007F:1F90`, the address in the byte order of the machine.
-fn address(text: &str) -> Option<SocketAddr> {
-    let (ip, port) = text.split_once(':')?;
-    let ip = Ipv4Addr::from(u32::from_str_radix(ip, 16).ok()?.to_ne_bytes());
-    Some(SocketAddr::from((ip, u16::from_str_radix(port, 16).ok()?)))
+fn hexadecimal(address: SocketAddr) -> String {
+    let IpAddr::V4(ip) = address.ip() else { panic!("{address} is not of IPv4") };
+    format!("{:08X}:{:04X}", u32::from_ne_bytes(ip.octets()), address.port())
 }
 
 struct Stat {

@@ -8,7 +8,7 @@ use tokio::{
 };
 
 use crate::{
-    process,
+    process::TcpTable,
     wait::{until, within_patience},
 };
 
@@ -59,9 +59,20 @@ impl Raw {
     /// When it does not.
     pub async fn send_and_see_it_read(&mut self, bytes: impl AsRef<[u8]>) {
         self.send(bytes).await;
-        let (local, peer) = self.ends();
-        let read = || process::has_been_read(local, peer).then_some(());
-        until("the server to read what was sent", read).await;
+        Self::see_all_read(std::slice::from_ref(self)).await;
+    }
+
+    /// Waits until the server has read everything from all of these.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub async fn see_all_read(clients: &[Self]) {
+        let ends: Vec<_> = clients.iter().map(Self::ends).collect();
+        until("the server to read what was sent", || {
+            let table = TcpTable::read();
+            ends.iter().all(|(local, peer)| table.has_been_read(*local, *peer)).then_some(())
+        })
+        .await;
     }
 
     /// Reads to the first place where this text ends.

@@ -24,7 +24,7 @@ const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
 /// How long a drained listener waits for another connection that the kernel has accepted
 /// already, and how long it goes on taking them where new clients keep coming.
-const LAST_ACCEPT: Duration = Duration::from_millis(1);
+const LAST_ACCEPT: Duration = Duration::from_millis(20);
 const LAST_ACCEPTS: Duration = Duration::from_millis(250);
 
 /// Accepts connections and has a [`Handler`] answer their requests.

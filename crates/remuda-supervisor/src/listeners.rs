@@ -6,6 +6,7 @@
 
 mod error;
 mod inherited;
+mod last_call;
 mod tcp;
 mod unix;
 
@@ -29,6 +30,8 @@ pub(crate) struct Listener {
     pub(crate) address: BoundAddress,
     /// Before the socket: while that is open, no other file can have the inode.
     _file: Option<unix::SocketFile>,
+    /// Whether it was bound here, and serves nobody else when this server has ended.
+    is_ours: bool,
     socket: OwnedFd,
 }
 
@@ -61,6 +64,18 @@ impl Listeners {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Listener> {
         self.0.iter()
+    }
+
+    /// Lets no new client in, so that workers can empty the accept queues: what was in
+    /// them when the sockets are closed would be reset. Inherited sockets go on, for
+    /// whoever takes them next.
+    pub(crate) fn last_call(&self) {
+        let ours = self.iter().filter(|listener| listener.is_ours);
+        for listener in ours.filter(|listener| matches!(listener.address, BoundAddress::Tcp(_))) {
+            if let Err(error) = last_call::refuse_new_connections(listener) {
+                tracing::debug!(%error, address = %listener.address, "the accept queue stays open");
+            }
+        }
     }
 
     /// `http://127.0.0.1:8000,unix:/run/app.sock`

@@ -155,7 +155,11 @@ impl Supervisor {
             Action::Send { worker, message } => return self.send(worker, message),
             Action::Kill { worker, signal } => self.roster.kill(worker, signal),
             Action::LogReady => self.log_ready(),
-            Action::StopListening => self.listeners = None,
+            Action::StopListening => {
+                if let Some(listeners) = self.listeners.take() {
+                    listeners.last_call();
+                }
+            }
             Action::Finish(_) => {}
         }
         None

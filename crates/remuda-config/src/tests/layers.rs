@@ -63,22 +63,22 @@ fn lists_are_repeated_flags_or_separated_by_commas() {
 fn relative_paths_begin_where_they_are_written() {
     let file = format!("cache = \"cache\"\nbind = \"unix:run/app.sock\"{ROUTE}");
     let mut given = Given::file(&file);
-    given.0.base_dir = "/work".into();
+    given.0.base_dir = "/site".into();
     given.0.file = Some(("etc/remuda.toml".into(), file));
     let config = given.loaded().config;
-    assert_eq!(config.cache, Path::new("/work/etc/cache"));
-    assert_eq!(config.bind, [BindAddress::Unix("/work/etc/run/app.sock".into())]);
-    assert_eq!(config.routes[0].component, Path::new("/work/etc/app.wasm"));
+    assert_eq!(config.cache, Path::new("/site/etc/cache"));
+    assert_eq!(config.bind, [BindAddress::Unix("/site/etc/run/app.sock".into())]);
+    assert_eq!(config.routes[0].component, Path::new("/site/etc/app.wasm"));
 
     let config = Given::component("./app.wasm")
         .variable("REMUDA_CACHE", "cache")
         .route_flag("mounts", &["static:/static", "/a:b:/c:rw"])
         .loaded()
         .config;
-    assert_eq!(config.cache, Path::new("/work/cache"));
-    assert_eq!(config.routes[0].component, Path::new("/work/app.wasm"));
+    assert_eq!(config.cache, Path::new("/site/cache"));
+    assert_eq!(config.routes[0].component, Path::new("/site/app.wasm"));
     let mounts = &config.routes[0].mounts;
-    assert_eq!((mounts[0].host.as_path(), mounts[0].write), (Path::new("/work/static"), false));
+    assert_eq!((mounts[0].host.as_path(), mounts[0].write), (Path::new("/site/static"), false));
     assert_eq!((mounts[1].host.as_path(), mounts[1].write), (Path::new("/a:b"), true));
 }
 

@@ -21,7 +21,7 @@ impl Given {
             flags: Vec::new(),
             component: None,
             route_flags: Vec::new(),
-            base_dir: PathBuf::from("/work"),
+            base_dir: PathBuf::from("/site"),
             machine: Machine { cores: 2.0 },
         })
     }

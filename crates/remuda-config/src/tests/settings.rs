@@ -44,7 +44,7 @@ fn a_bare_start_shows_every_default() {
     log.access = off (default)
     route[0].path = / (default)
     route[0].host = * (default)
-    route[0].component = /work/app.wasm (COMPONENT)
+    route[0].component = /site/app.wasm (COMPONENT)
     route[0].instances.mode = auto (default: fresh for 0.2, reuse for 0.3)
     route[0].env = none (default)
     route[0].mounts = none (default)

@@ -30,7 +30,7 @@ pub(super) fn adopt(number: i32) -> Result<Listener, BindError> {
     let address =
         tcp.or_else(|| local.as_pathname().map(|path| BoundAddress::Unix(path.to_owned())));
     let address = address.ok_or_else(|| refuse("it has no IP address and no path"))?;
-    Ok(Listener { address, _file: None, socket })
+    Ok(Listener { address, is_ours: false, _file: None, socket })
 }
 
 fn problem_of(descriptor: &OwnedFd) -> Option<&'static str> {

@@ -75,7 +75,12 @@ fn listen(address: SocketAddr, backlog: i32) -> io::Result<Listener> {
     socket.bind(&address.into())?;
     socket.listen(backlog)?;
     let bound = socket.local_addr()?.as_socket().unwrap_or(address);
-    Ok(Listener { address: BoundAddress::Tcp(bound), _file: None, socket: socket.into() })
+    Ok(Listener {
+        address: BoundAddress::Tcp(bound),
+        is_ours: true,
+        _file: None,
+        socket: socket.into(),
+    })
 }
 
 fn family_is_off(error: &io::Error) -> bool {

@@ -34,7 +34,7 @@ fn listen(path: &Path, backlog: i32) -> io::Result<Listener> {
     let file = SocketFile::at(path)?;
     socket.listen(backlog)?;
     let address = BoundAddress::Unix(path.to_owned());
-    Ok(Listener { address, _file: Some(file), socket: socket.into() })
+    Ok(Listener { address, is_ours: true, _file: Some(file), socket: socket.into() })
 }
 
 /// Only a refused connection proves that nobody listens.
