@@ -7,7 +7,7 @@ use std::{
 
 use remuda_tests::{
     Ask, Server, guests,
-    process::{self, Signal},
+    process::{self, Pid, Signal},
     wait,
 };
 
@@ -41,6 +41,23 @@ async fn a_killed_worker_fails_only_what_it_had_in_flight_and_is_back_at_once() 
     assert_eq!(now.len(), 2);
     assert!(!now.contains(&victim.as_raw_pid()));
     assert_eq!(now.iter().filter(|pid| workers.iter().any(|w| w.as_raw_pid() == **pid)).count(), 1);
+}
+
+#[tokio::test]
+async fn what_another_worker_has_in_flight_is_untouched() {
+    let server = Server::builder().guest(guests::MISBEHAVE).workers(2).start().await;
+    let connections = server.connect_to_each_worker(&Ask::get("/")).await;
+    let mut in_flight = Vec::new();
+    for (worker, mut connection) in connections {
+        let mut response = connection.open(Ask::get("/slow-body?chunks=2&ms=1000")).await;
+        assert_eq!(response.read_exactly(8).await, b"chunk 0\n");
+        in_flight.push((worker, response, connection));
+    }
+    let [(victim, lost, _), (_, kept, _)] = &mut in_flight[..] else { panic!("two workers") };
+    process::signal(Pid::from_raw(*victim).expect("a pid"), Signal::KILL);
+    assert!(lost.try_read().await.is_err(), "half of a response is not a whole one");
+    assert_eq!(kept.read_exactly(8).await, b"chunk 1\n");
+    assert_eq!(kept.read().await, None);
 }
 
 #[tokio::test]
