@@ -111,3 +111,14 @@ async fn a_log_that_nobody_reads_holds_up_nothing() {
     server.terminate();
     assert_eq!(server.exit_code().await, Some(0));
 }
+
+#[tokio::test]
+async fn a_request_without_a_response_in_time_is_logged_with_its_route() {
+    let builder = Server::builder().guest(guests::MISBEHAVE).flag("--request-timeout", "300ms");
+    let server = builder.start().await;
+    assert_eq!(server.get("/never").await.status, 504);
+    let lines = server.lines("no response within request_timeout");
+    assert_eq!(lines.len(), 1, "{}", server.stderr());
+    assert_eq!((lines[0].text("level"), lines[0].text("route")), ("WARN", "/"), "{}", lines[0]);
+    assert_eq!(lines[0].text("request").len(), 16, "{}", lines[0]);
+}

@@ -127,11 +127,10 @@ impl Rejection {
           the request head did not arrive in good time\n"
     }
 
-    /// The answer, in the media type that the client prefers.
+    /// The answer, in the media type that the client prefers (see [`accepts_json`]).
     #[must_use]
-    pub fn response(&self, request_headers: &HeaderMap, http1: bool) -> Response<Bytes> {
-        let problem = accepts_json(request_headers);
-        let (media_type, body) = if problem {
+    pub fn response(&self, accepts_json: bool, http1: bool) -> Response<Bytes> {
+        let (media_type, body) = if accepts_json {
             let problem = serde_json::json!({
                 "type": "about:blank",
                 "title": self.status().canonical_reason(),
@@ -164,7 +163,7 @@ impl Rejection {
 
 /// Whether the client names a JSON type in `Accept`. A wildcard is not enough: it comes
 /// from tools such as curl, whose users read text.
-fn accepts_json(headers: &HeaderMap) -> bool {
+pub(crate) fn accepts_json(headers: &HeaderMap) -> bool {
     headers
         .get_all(header::ACCEPT)
         .iter()
@@ -172,8 +171,8 @@ fn accepts_json(headers: &HeaderMap) -> bool {
         .flat_map(|value| value.split(','))
         .filter_map(|range| range.split(';').next())
         .any(|range| {
-            let range = range.trim().to_ascii_lowercase();
-            range == "application/json" || range == "application/problem+json"
+            let named = |media_type| range.trim().eq_ignore_ascii_case(media_type);
+            named("application/json") || named("application/problem+json")
         })
 }
 
@@ -183,7 +182,7 @@ mod tests {
 
     #[test]
     fn a_shed_request_is_told_when_to_come_back() {
-        let response = Rejection::QueueFull.response(&HeaderMap::new(), true);
+        let response = Rejection::QueueFull.response(accepts_json(&HeaderMap::new()), true);
         assert_eq!(response.status(), 503);
         assert_eq!(response.headers()[header::RETRY_AFTER], "1");
         let proxy_status = "remuda; error=connection_limit_reached; details=\"queue_full\"";
@@ -196,7 +195,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers
             .insert(header::ACCEPT, HeaderValue::from_static("text/html, application/JSON;q=0.5"));
-        let response = Rejection::NoRoute.response(&headers, true);
+        let response = Rejection::NoRoute.response(accepts_json(&headers), true);
         assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");
         let problem: serde_json::Value = serde_json::from_slice(response.body()).expect("JSON");
         assert_eq!(problem["status"], 404);
@@ -207,7 +206,7 @@ mod tests {
     fn a_wildcard_gets_text() {
         let mut headers = HeaderMap::new();
         headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
-        let response = Rejection::NoRoute.response(&headers, true);
+        let response = Rejection::NoRoute.response(accepts_json(&headers), true);
         assert_eq!(response.headers()[header::CONTENT_TYPE], "text/plain; charset=utf-8");
     }
 }

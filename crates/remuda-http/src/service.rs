@@ -13,6 +13,7 @@ use crate::{
     Handler, Rejection, RequestBody, ResponseBody, Ticket,
     access_log::AccessRecord,
     connection::{ConnectionState, InFlight},
+    rejection::accepts_json,
     server::Shared,
 };
 
@@ -49,7 +50,7 @@ impl<H: Handler> Connection<H> {
         let http1 = request.version() < Version::HTTP_2;
         let format = self.shared.config.log.access;
         let record = AccessRecord::begin(format, &request, self.client, id);
-        let preferences = accept_only(request.headers());
+        let json = accepts_json(request.headers());
 
         let mut route = None;
         let mut response = match self.admit_and_handle(request, id, &mut route).await {
@@ -62,12 +63,14 @@ impl<H: Handler> Connection<H> {
                 response.map(|body| ResponseBody::handler(body, id, silence, in_flight))
             }
             Err(rejection) => {
-                tracing::debug!(
-                    request = format_args!("{id:016x}"),
-                    reason = rejection.reason(),
-                    "rejected"
-                );
-                let response = rejection.response(&preferences, http1);
+                let request = format_args!("{id:016x}");
+                let path = route.map(|route| self.shared.config.routes[route].path.as_str());
+                if rejection == Rejection::Deadline {
+                    tracing::warn!(route = path, request, "no response within request_timeout");
+                } else {
+                    tracing::debug!(route = path, request, reason = rejection.reason(), "rejected");
+                }
+                let response = rejection.response(json, http1);
                 response.map(|words| ResponseBody::words(words, in_flight))
             }
         };
@@ -112,15 +115,6 @@ impl<H: Handler> Connection<H> {
             None => result,
         }
     }
-}
-
-/// The headers that decide about the form of a rejection; the rest goes to the guest.
-fn accept_only(headers: &HeaderMap) -> HeaderMap {
-    let mut preferences = HeaderMap::new();
-    for value in headers.get_all(header::ACCEPT) {
-        preferences.append(header::ACCEPT, value.clone());
-    }
-    preferences
 }
 
 /// The URI with scheme and authority, which HTTP/1 has in its `Host` header.

@@ -50,9 +50,13 @@ pub(super) async fn drive(
             state.driver.register(cx.waker());
             engine.ticker.guest_entered();
             let (polled, end) = turn.take(cx, |cx| poll_once(events.as_mut(), &outbox, &state, cx));
-            outbox.deliver(end);
+            let polled = polled.map(|result| result.flatten());
+            // Of an instance that failed, only what is complete can be sent; the others
+            // hear of the fault.
+            let failed = matches!(polled, Poll::Ready(Err(_)));
+            outbox.deliver(if failed { TurnEnd::Limit } else { end });
             if polled.is_ready() {
-                return polled.map(|result| result.flatten());
+                return polled;
             }
             // Whoever is left in a retired instance is a guest that works on after its
             // response, for a while, or one whose request was given up.
