@@ -17,6 +17,10 @@ pub struct Config {
     pub bind: Vec<BindAddress>,
     /// Folder for compiled components.
     pub cache: PathBuf,
+    /// Where health, metrics and status are read; `None` when turned off.
+    pub admin: Option<BindAddress>,
+    /// Where `remuda ctl` is answered; `None` when turned off.
+    pub control: Option<ControlSocket>,
     pub workers: Workers,
     pub limits: Limits,
     pub http: Http,
@@ -40,14 +44,46 @@ pub enum BindAddress {
     Descriptor(i32),
 }
 
+/// The unix socket of `remuda ctl`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ControlSocket {
+    /// A file in this folder, named after the first address that the server listens on.
+    Auto { folder: PathBuf },
+    Path(PathBuf),
+}
+
+/// How the workers share a listening address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Accept {
+    /// All of them accept from one socket.
+    Shared,
+    /// Each slot has a socket of its own, and the kernel spreads connections over them.
+    ReusePort,
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Workers {
     /// Number of worker processes, at least 1 (already resolved if it was "auto").
     pub count: usize,
     /// Length of each listening socket's accept queue, in connections.
     pub backlog: u32,
+    pub accept: Accept,
+    /// Memory budget of one worker, in bytes.
+    pub memory: u64,
     /// How long a worker may take from its start to being ready.
     pub boot_timeout: Duration,
+    /// How long a worker may be silent.
+    pub heartbeat_timeout: Duration,
+    /// Requests after which a worker is replaced; `None` for never.
+    pub max_requests: Option<u64>,
+    /// Up to so many are added to `max_requests`, another number for each worker.
+    pub max_requests_jitter: u64,
+    /// Age at which a worker is replaced; `None` for never.
+    pub max_lifetime: Option<Duration>,
+    /// Resident bytes at which a worker is replaced.
+    pub recycle_rss: u64,
+    /// Resident bytes at which a worker is killed.
+    pub kill_rss: u64,
 }
 
 /// Limits of one worker.
@@ -87,6 +123,8 @@ pub struct Http {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Shutdown {
+    /// How long connections are accepted after readiness went false; may be zero.
+    pub drain_delay: Duration,
     /// How long a drain waits for requests in flight.
     pub graceful_timeout: Duration,
 }

@@ -206,6 +206,7 @@ impl Fleet {
                 worker.leaves(later(later(now, self.policy.grace), PATIENCE));
                 tracing::debug!(slot, pid, "worker draining");
             }
+            (FromWorker::Heartbeat(_) | FromWorker::Snapshot(_), _) => {}
             (FromWorker::Failed { reason }, _) => {
                 tracing::error!(slot, pid, reason, "worker failed");
                 worker.fails(reason);
@@ -290,7 +291,7 @@ impl Fleet {
             // One that is not ready has nothing to finish, unless the word is on its way.
             let starting = worker.state() == State::Starting;
             worker.leaves(if starting { later(now, PATIENCE) } else { until });
-            actions.push(Action::Send { worker: *id, message: ToWorker::Drain { grace } });
+            actions.push(Action::Send { worker: *id, message: ToWorker::Drain { grace, empty_queue: true } });
         }
         actions.push(Action::StopListening);
     }

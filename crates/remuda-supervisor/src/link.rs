@@ -149,7 +149,7 @@ mod tests {
     #[tokio::test]
     async fn a_worker_that_does_not_read_is_noticed() {
         let (link, _inbox, _worker) = open();
-        let drain = || ToWorker::Drain { grace: Duration::ZERO };
+        let drain = || ToWorker::Drain { grace: Duration::ZERO, empty_queue: true };
         assert!((0..=OUTBOX).any(|_| !link.send(drain())));
     }
 
@@ -158,6 +158,6 @@ mod tests {
         let (link, mut inbox, mut worker) = open();
         worker.shutdown().await.expect("shut down");
         assert!(matches!(inbox.recv().await, Some((_, Heard::End))));
-        assert!(link.send(ToWorker::Drain { grace: Duration::ZERO }));
+        assert!(link.send(ToWorker::Drain { grace: Duration::ZERO, empty_queue: true }));
     }
 }

@@ -18,7 +18,7 @@ use std::{
 
 use command_fds::{CommandFdExt, FdMapping};
 use remuda_config::LogLevel;
-use remuda_control::{CONTROL_DESCRIPTOR, InheritedListener, WorkerSetup};
+use remuda_control::{CONTROL_DESCRIPTOR, FIRST_LISTENER_DESCRIPTOR, InheritedListener, WorkerSetup};
 use rustix::process::Pid;
 
 use crate::{Plan, listeners::Listeners};
@@ -70,6 +70,8 @@ impl Launcher {
         let inherited = (FIRST_LISTENER..).zip(listeners.iter());
         WorkerSetup {
             slot,
+            generation: 1,
+            seat: 0,
             config: self.plan.config.clone(),
             listeners: inherited
                 .map(|(descriptor, listener)| InheritedListener {
@@ -82,4 +84,4 @@ impl Launcher {
     }
 }
 
-const FIRST_LISTENER: RawFd = CONTROL_DESCRIPTOR + 1;
+const FIRST_LISTENER: RawFd = FIRST_LISTENER_DESCRIPTOR;

@@ -86,7 +86,8 @@ async fn next_end(orders: &mut ControlReader<ToWorker>) -> End {
         tokio::select! {
             () = &mut terminated => return End::Signal,
             order = orders.receive() => match order {
-                Ok(Some(ToWorker::Drain { grace })) => return End::Ordered { grace },
+                Ok(Some(ToWorker::Drain { grace, .. })) => return End::Ordered { grace },
+                Ok(Some(ToWorker::Snapshot)) => {}
                 Ok(Some(ToWorker::Configure(_))) => {
                     tracing::warn!("a running worker cannot be configured again");
                 }

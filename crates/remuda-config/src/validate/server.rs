@@ -34,6 +34,8 @@ impl Server {
         Some(Config {
             bind: self.bind?,
             cache: self.cache?,
+            admin: None,
+            control: None,
             workers: self.workers?,
             limits: self.limits?,
             http: self.http?,
@@ -131,7 +133,19 @@ fn workers(read: &mut Reader<'_>, machine: Machine, warnings: &mut Vec<String>) 
         ));
     }
     accept?;
-    Some(Workers { count, backlog: backlog? as u32, boot_timeout: boot_timeout? })
+    Some(Workers {
+        count,
+        backlog: backlog? as u32,
+        accept: crate::Accept::Shared,
+        memory: 4 << 30,
+        boot_timeout: boot_timeout?,
+        heartbeat_timeout: std::time::Duration::from_secs(30),
+        max_requests: None,
+        max_requests_jitter: 0,
+        max_lifetime: None,
+        recycle_rss: 3 << 30,
+        kill_rss: 4 << 30,
+    })
 }
 
 fn limits(read: &mut Reader<'_>) -> Option<Limits> {
@@ -172,7 +186,7 @@ fn http(read: &mut Reader<'_>) -> Option<Http> {
 
 fn shutdown(read: &mut Reader<'_>) -> Option<Shutdown> {
     let graceful_timeout = read.take("shutdown.graceful_timeout", &Time)?;
-    Some(Shutdown { graceful_timeout })
+    Some(Shutdown { drain_delay: std::time::Duration::ZERO, graceful_timeout })
 }
 
 fn outbound(
