@@ -32,7 +32,10 @@ impl Bench {
             component: Some(guest(guest_name)),
             route_flags: vec![("instances.mode", vec![mode.to_owned()])],
             base_dir: PathBuf::from("/"),
-            machine: Machine { cores: 1.0 },
+            uid: 1000,
+            pid: 1,
+            terminal: true,
+            machine: Machine::with_cores(1),
         };
         let config = remuda_config::load(input).expect("a configuration").config;
         let route: &Route = &config.routes[0];

@@ -48,7 +48,9 @@ pub enum BindAddress {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ControlSocket {
     /// A file in this folder, named after the first address that the server listens on.
-    Auto { folder: PathBuf },
+    Auto {
+        folder: PathBuf,
+    },
     Path(PathBuf),
 }
 

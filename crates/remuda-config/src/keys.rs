@@ -17,13 +17,20 @@ pub const KEYS: &[Key] = &[
     Key::new("cache", "Folder for compiled components; auto is remuda in the user's cache folder")
         .value("FOLDER", "auto")
         .flag("cache", &["cache-dir"]),
-    Key::later("admin", "Address for health checks, metrics and status"),
-    Key::later("control", "Unix socket for remuda ctl"),
+    Key::new("admin", "Address for health checks, metrics and status, like bind's; or off")
+        .value("ADDRESS", "127.0.0.1:9000")
+        .flag("admin", &[]),
+    Key::new("control", "Unix socket for remuda ctl: a path, off, or auto: in the runtime folder")
+        .value("PATH", "auto")
+        .flag("control", &["control-socket"]),
     // workers
-    Key::new("workers.count", "Number of worker processes; auto is cores × profile")
-        .value("NUMBER", "auto")
-        .flag("workers", &[])
-        .short('w'),
+    Key::new(
+        "workers.count",
+        "Number of worker processes; auto is cores × profile, or what fits into memory",
+    )
+    .value("NUMBER", "auto")
+    .flag("workers", &[])
+    .short('w'),
     Key::new("workers.profile", "Workers per core for auto: cpu 1, mixed 1.5, io 2")
         .value("PROFILE", "mixed")
         .flag("profile", &[]),
@@ -33,16 +40,39 @@ pub const KEYS: &[Key] = &[
     Key::new("workers.boot_timeout", "Longest time from a worker's start to its being ready")
         .value("DURATION", "60s")
         .flag("boot-timeout", &[]),
-    Key::new("workers.accept", "How workers share a listening socket: shared")
-        .value("MODE", "shared")
-        .flag("accept", &[]),
-    Key::later("workers.memory", "Memory budget of one worker"),
-    Key::later("workers.heartbeat_timeout", "Longest silence of a worker before it is killed"),
-    Key::later("workers.max_requests", "Requests after which a worker is replaced"),
-    Key::later("workers.max_requests_jitter", "Random addition to max_requests"),
-    Key::later("workers.max_lifetime", "Age at which a worker is replaced"),
-    Key::later("workers.recycle_rss", "Resident memory at which a worker is replaced"),
-    Key::later("workers.kill_rss", "Resident memory at which a worker is killed"),
+    Key::new(
+        "workers.accept",
+        "One listening socket for all workers (shared) or for each (reuseport)",
+    )
+    .value("MODE", "shared")
+    .flag("accept", &[]),
+    Key::new("workers.memory", "Memory budget of one worker; auto is 75% of all, divided")
+        .value("SIZE", "auto")
+        .flag("worker-memory", &[]),
+    Key::new("workers.heartbeat_timeout", "Longest silence of a worker before it is killed")
+        .value("DURATION", "30s")
+        .flag("heartbeat-timeout", &["timeout", "timeout-worker-healthcheck"]),
+    Key::new("workers.max_requests", "Requests after which a worker is replaced; 0 is never")
+        .value("NUMBER", "0")
+        .flag("max-requests", &["limit-max-requests"]),
+    Key::new("workers.max_requests_jitter", "Most that is added to max_requests, at random")
+        .value("NUMBER", "0")
+        .flag("max-requests-jitter", &["limit-max-requests-jitter"]),
+    Key::new("workers.max_lifetime", "Age at which a worker is replaced; 0s is never")
+        .value("DURATION", "0s")
+        .flag("max-lifetime", &[]),
+    Key::new(
+        "workers.recycle_rss",
+        "Resident memory at which a worker is replaced: % of workers.memory, or a size",
+    )
+    .value("SHARE", "85%")
+    .flag("recycle-rss", &[]),
+    Key::new(
+        "workers.kill_rss",
+        "Resident memory at which a worker is killed: % of workers.memory, or a size",
+    )
+    .value("SHARE", "95%")
+    .flag("kill-rss", &[]),
     Key::later("workers.blocking_threads", "Threads for CPU-heavy guests in each worker"),
     // limits
     Key::new("limits.concurrency", "Requests in flight at the same time, per worker")
@@ -88,7 +118,9 @@ pub const KEYS: &[Key] = &[
         .value("SIZE", "16MiB")
         .flag("max-body", &[]),
     // shutdown
-    Key::later("shutdown.drain_delay", "Time to go on accepting after readiness went false"),
+    Key::new("shutdown.drain_delay", "Time to go on accepting after readiness went false")
+        .value("DURATION", "0s")
+        .flag("drain-delay", &[]),
     Key::new("shutdown.graceful_timeout", "Longest wait for requests in flight when stopping")
         .value("DURATION", "30s")
         .flag("graceful-timeout", &["timeout-graceful-shutdown"]),

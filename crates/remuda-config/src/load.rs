@@ -11,11 +11,11 @@ use crate::{
     error::{ConfigError, ConfigErrors},
     key::Key,
     keys::{KEYS, ROUTE_KEYS, find},
-    raw::{Raw, RawFile, RawRoute, defaults, environment, file, flags},
+    machine::Machine,
+    raw::{Raw, RawFile, RawRoute, bind_passed, defaults, environment, file, flags, passed},
     setting::Setting,
-    sizing::Machine,
     source::Source,
-    validate::{Folders, Reader, Scope, Worker, routes, server},
+    validate::{Folders, Reader, Scope, Surroundings, Worker, routes, server},
 };
 
 /// Everything that settings can come from.
@@ -34,6 +34,12 @@ pub struct Input {
     pub route_flags: Vec<(&'static str, Vec<String>)>,
     /// The working folder, absolute.
     pub base_dir: PathBuf,
+    /// The user that the server runs as.
+    pub uid: u32,
+    /// This process: sockets passed to another one are not taken.
+    pub pid: u32,
+    /// Standard error is a terminal: somebody watches.
+    pub terminal: bool,
     pub machine: Machine,
 }
 
@@ -65,8 +71,9 @@ pub fn load(input: Input) -> Result<Loaded, ConfigErrors> {
     let command_line = flags(KEYS, &input.flags, &mut errors);
     let Some(content) = content else { return Err(ConfigErrors::new(errors)) };
     let raw_routes = all_routes(&input, content.routes, &mut errors);
+    let passed = passed(&input.environment, input.pid, &mut errors);
     let mut values = defaults(KEYS);
-    for layer in [content.settings, variables, command_line] {
+    for layer in [bind_passed(&passed), content.settings, variables, command_line] {
         values.extend(layer);
     }
 
@@ -74,7 +81,14 @@ pub fn load(input: Input) -> Result<Loaded, ConfigErrors> {
     let mut warnings = Vec::new();
     let scope = Scope { keys: KEYS, prefix: String::new() };
     let mut read = Reader::new(scope, values, &folders, &mut errors);
-    let server = server(&mut read, &input.environment, input.machine, &mut warnings);
+    let surroundings = Surroundings {
+        environment: &input.environment,
+        passed,
+        uid: input.uid,
+        terminal: input.terminal,
+        machine: input.machine,
+    };
+    let server = server(&mut read, &surroundings, &mut warnings);
     let mut settings = read.finish();
     let worker = Worker { limits: server.limits.as_ref(), settings: &settings };
     let (routes, of_routes) = routes(raw_routes, &worker, &folders, &mut errors);

@@ -20,8 +20,9 @@ defaults. An unknown key or variable is an error, and so is a key that is not av
 `remuda serve` prints every setting in force, who set it and, if it was derived, how.
 
 - Durations read `250ms`, `30s`, `1m 30s`; a bare number is seconds. From 1ms to 7days: no timeout
-  is zero or endless.
+  is zero or endless. Where the default is `0s`, zero is allowed.
 - Sizes read `64KiB`, `128MiB`, `1GB` (10^9); a bare number is bytes.
+- Sockets that systemd passes (`LISTEN_FDS`) are listened on unless `bind` is set.
 - Lists in a flag or a variable are separated by commas, and such flags may be repeated; `none` is
   the empty list.
 - Relative paths in the file begin at the file's folder, all others at the working folder.
@@ -102,11 +103,11 @@ mod tests {
         let text = reference_markdown();
         for row in [
             "| `workers.count` | `auto` | `-w`, `--workers` | `REMUDA_WORKERS__COUNT` | Number of \
-             worker processes; auto is cores × profile |\n",
+             worker processes; auto is cores × profile, or what fits into memory |\n",
             "| `component` | must be given |  |  | The component to serve, relative to the file |\n",
             "| `limits.memory` | the worker's |  |  | Memory of one instance",
             "| `env` | `none` | `-e`, `--env`, repeatable |  | Environment variables of the guest |\n",
-            "| `admin` | Address for health checks, metrics and status |\n",
+            "| `http.max_keep_alive` | Idle connections kept open |\n",
             "| `route.executor` | Where the guest runs: auto, async or blocking |\n",
         ] {
             assert!(text.contains(row), "{row}\n{text}");

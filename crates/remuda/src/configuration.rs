@@ -2,7 +2,8 @@
 
 use std::{
     env, fs,
-    io::ErrorKind,
+    io::{self, ErrorKind, IsTerminal as _},
+    num::NonZero,
     path::{Path, PathBuf},
 };
 
@@ -30,7 +31,10 @@ pub(crate) fn load(args: ServeArgs) -> Result<Loaded, Failure> {
         component: args.component,
         route_flags: args.settings.route,
         base_dir,
-        machine: machine(),
+        uid: rustix::process::getuid().as_raw(),
+        pid: std::process::id(),
+        terminal: io::stderr().is_terminal(),
+        machine: Machine::read(Path::new("/"), affinity()),
     };
     let loaded = remuda_config::load(input)
         .map_err(|errors| Failure::new(Exit::Configuration, errors.to_string()))?;
@@ -91,9 +95,12 @@ fn read_file(
     }
 }
 
-/// What this process may use: affinity and cgroup quota, as the standard library sees
-/// them.
-fn machine() -> Machine {
-    let cores = std::thread::available_parallelism().map_or(1.0, |cores| cores.get() as f64);
-    Machine { cores }
+/// Cores that this process may be scheduled on. The standard library's number has the
+/// container's quota in it already, rounded; it has to do where the kernel has more cores
+/// than a mask holds.
+fn affinity() -> usize {
+    match rustix::thread::sched_getaffinity(None) {
+        Ok(cores) => cores.count() as usize,
+        Err(_) => std::thread::available_parallelism().map_or(1, NonZero::get),
+    }
 }

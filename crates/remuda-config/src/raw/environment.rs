@@ -4,6 +4,8 @@
 //! no variable that begins with `REMUDA_` is silently ignored, save the
 //! [`RESERVED_VARIABLES`].
 
+use std::path::Path;
+
 use crate::{
     error::ConfigError,
     key::{Key, VARIABLE_PREFIX},
@@ -31,6 +33,18 @@ pub(crate) fn environment(variables: &[(String, String)], errors: &mut Vec<Confi
         }
     }
     layer
+}
+
+/// The value of a variable.
+pub(crate) fn variable<'a>(variables: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    let (_, value) = variables.iter().find(|(other, _)| other == name)?;
+    Some(value)
+}
+
+/// A variable that holds an absolute path; whatever else it holds is as good as nothing.
+pub(crate) fn folder<'a>(variables: &'a [(String, String)], name: &str) -> Option<&'a Path> {
+    let value = variable(variables, name)?;
+    Some(Path::new(value)).filter(|path| path.is_absolute() && !value.contains('\0'))
 }
 
 /// Compares paths, not names, so that a wrong section is recognized.
@@ -74,7 +88,12 @@ mod tests {
                 0,
                 r#"REMUDA_REQUEST_TIMEOUT: unknown variable; did you mean "REMUDA_LIMITS__REQUEST_TIMEOUT"?"#,
             ),
-            ("REMUDA_ADMIN", 0, "REMUDA_ADMIN: is not available yet; remove it"),
+            ("REMUDA_ADMIN", 1, ""),
+            (
+                "REMUDA_LIMITS__CPU_TIME",
+                0,
+                "REMUDA_LIMITS__CPU_TIME: is not available yet; remove it",
+            ),
             (
                 "REMUDA_",
                 0,

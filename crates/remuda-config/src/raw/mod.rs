@@ -7,10 +7,12 @@ mod environment;
 mod file;
 mod flags;
 mod layer;
+mod passed;
 
-pub(crate) use environment::environment;
+pub(crate) use environment::{environment, folder, variable};
 pub(crate) use file::{RawFile, RawRoute, file};
 pub(crate) use flags::flags;
 pub(crate) use layer::{
     Layer, Raw, RawValue, defaults, did_you_mean, not_available, unknown, unknown_remedy,
 };
+pub(crate) use passed::{PASSED, bind_passed, passed};

@@ -8,7 +8,7 @@ fn every_mistake_of_a_file_is_reported_with_its_line() {
     let file = r#"
 workers = 3
 bind = ["127.0.0.1:80", "127.0.0.1"]
-admin = "off"
+admin = "on"
 request_timeout = "3s"
 component = "app.wasm"
 
@@ -34,7 +34,7 @@ allow = [
     insta::assert_snapshot!(Given::file(file).errors(), @r#"
     remuda.toml:2: workers: expected a table, got "3"; try [workers]
     remuda.toml:3: bind: has no port; try 127.0.0.1:8000
-    remuda.toml:4: admin: is not available yet; remove it
+    remuda.toml:4: admin: has no port; try on:8000
     remuda.toml:5: request_timeout: unknown key; did you mean "limits.request_timeout"?
     remuda.toml:6: component: does not belong here; move it into a [[route]]
     remuda.toml:8: wrokers: unknown key; did you mean "workers"?
@@ -125,7 +125,7 @@ fn flags_and_variables_are_named_as_they_were_given() {
     let given = Given::component("app.wasm")
         .flag("workers.count", &["many"])
         .flag("log.level", &["loud"])
-        .flag("workers.accept", &["reuseport"])
+        .flag("workers.accept", &["turns"])
         .flag("http.keep_alive_timeout", &["5", "6"])
         .flag("bind", &[":80", ":80"])
         .route_flag("env", &["SECRET", "A=1", "A=2", "=3"])
@@ -146,7 +146,7 @@ fn flags_and_variables_are_named_as_they_were_given() {
     --keep-alive-timeout: is given 2 times; give it once
     --bind: :80 is given twice; remove one of them
     --workers: expected a number or "auto", got "many"; try --workers 4
-    --accept: "reuseport" is not available yet; try --accept shared
+    --accept: expected "shared" or "reuseport", got "turns"; try --accept shared
     --log-level: expected "error", "warn", "info" or "debug", got "loud"; try --log-level info
     --instance-max-requests: must be a whole number from 1 to 4294967295, got 0; try --instance-max-requests 1000
     --env: expected NAME=VALUE; try --env NAME=VALUE
@@ -240,6 +240,14 @@ fn every_bound_includes_its_ends_and_nothing_beyond() {
         ("http.max_body", "0", "1", "1TiB", "1025GiB"),
         ("outbound.max_per_host", "0", "1", "1000000", "1000001"),
         ("limits.request_timeout", "0s", "1ms", "7days", "8days"),
+        ("workers.memory", "1048575", "1MiB", "1024TiB", "1025TiB"),
+        ("workers.heartbeat_timeout", "999ms", "1s", "7days", "8days"),
+        ("workers.max_requests", "-1", "0", "4294967295", "4294967296"),
+        ("workers.max_requests_jitter", "-1", "0", "1000000", "1000001"),
+        ("workers.max_lifetime", "999ms", "0s", "7days", "8days"),
+        ("workers.recycle_rss", "0%", "1%", "94%", "101%"),
+        ("workers.kill_rss", "0%", "86%", "100%", "101%"),
+        ("shutdown.drain_delay", "999us", "0s", "7days", "8days"),
     ] {
         let with = |value| Given::component("a.wasm").flag(path, &[value]);
         with(least).loaded();

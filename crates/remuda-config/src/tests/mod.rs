@@ -1,16 +1,19 @@
 //! The crate as its callers see it: text in, configuration or messages out.
+mod addresses;
 mod docs;
 mod errors;
 mod layers;
+mod machine;
 mod properties;
 mod routes;
 mod settings;
+mod workers;
 
 use std::path::PathBuf;
 
 use crate::{Input, Loaded, Machine, load};
 
-/// A machine with 2 cores, `/srv/remuda.toml` if there is a file, `/home/a` as home.
+/// A machine with 2 cores and 8 GiB, a terminal, user 1000, process 7, `/srv/remuda.toml` if there is a file, `/home/a` as home.
 struct Given(Input);
 
 impl Given {
@@ -22,7 +25,10 @@ impl Given {
             component: None,
             route_flags: Vec::new(),
             base_dir: PathBuf::from("/site"),
-            machine: Machine { cores: 2.0 },
+            uid: 1000,
+            pid: 7,
+            terminal: true,
+            machine: Machine { memory_total: Some(8 << 30), ..Machine::with_cores(2) },
         })
     }
 
@@ -54,8 +60,10 @@ impl Given {
         self
     }
 
+    /// A quota of so many.
     fn cores(mut self, cores: f64) -> Self {
-        self.0.machine.cores = cores;
+        self.0.machine.affinity = 64;
+        self.0.machine.quota = Some(cores);
         self
     }
 

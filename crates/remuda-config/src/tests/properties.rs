@@ -32,6 +32,10 @@ fn value() -> impl Strategy<Value = String> {
         "fd:3",
         "unix:a",
         "https://*.a.com",
+        "off",
+        "85%",
+        "0%",
+        "127.0.0.1:9000",
         "http://a:0",
         "/",
         "/a/",
@@ -109,9 +113,15 @@ proptest! {
         keys in vec((select(KEYS), value()), 0..3),
         component in proptest::option::of(value()),
         cores in any::<f64>(),
+        memory in proptest::option::of(any::<u64>()),
+        passed in value(),
+        terminal in any::<bool>(),
     ) {
         let text = lines.join("\n");
         let mut given = if file { Given::file(&text) } else { Given::nothing() }.cores(cores);
+        given = given.variable("LISTEN_PID", "7").variable("LISTEN_FDS", &passed);
+        given.0.machine.memory_limit = memory;
+        given.0.terminal = terminal;
         given.0.flags = flags;
         given.0.route_flags = route_flags;
         given.0.component = component.map(Into::into);
@@ -125,8 +135,10 @@ proptest! {
         quantities in vec((select(QUANTITIES), any::<u64>()), 0..6),
         words in vec(select(WORDS), 0..6),
         cores in 0.1..64.0_f64,
+        memory in proptest::option::of(any::<u64>()),
     ) {
         let mut first = Given::component("app.wasm").cores(cores);
+        first.0.machine.memory_limit = memory;
         for ((path, unit, least, most), random) in quantities {
             let number = least + random % (most - least + 1);
             first = replace(first, path, format!("{number}{unit}"));
@@ -149,6 +161,15 @@ const QUANTITIES: &[(&str, &str, u64, u64)] = &[
     ("workers.backlog", "", 1, 65535),
     ("workers.count", "", 1, 1024),
     ("workers.boot_timeout", "ms", 1, 600_000_000),
+    ("workers.memory", "MiB", 1, 1 << 30),
+    ("workers.memory", "", 1 << 20, 1 << 50),
+    ("workers.heartbeat_timeout", "ms", 1000, 600_000_000),
+    ("workers.max_requests", "", 0, u32::MAX as u64),
+    ("workers.max_requests_jitter", "", 0, 1_000_000),
+    ("workers.max_lifetime", "", 0, 600_000),
+    ("workers.recycle_rss", "%", 1, 85),
+    ("workers.kill_rss", "%", 86, 100),
+    ("shutdown.drain_delay", "ms", 0, 600_000_000),
     ("limits.concurrency", "", 1, 1_000_000),
     ("limits.queue", "", 0, 1_000_000),
     ("limits.queue_timeout", "us", 1000, 10_000_000),
@@ -166,7 +187,13 @@ const WORDS: &[(&str, &str)] = &[
     ("bind", ":80, [::1]:0,unix:a//b/./c.sock , fd:9"),
     ("bind", "LOCALHOST:1"),
     ("cache", "some/folder"),
+    ("admin", "off"),
+    ("admin", "unix:admin.sock"),
+    ("control", "off"),
+    ("control", "unix:run/ctl.sock"),
     ("workers.profile", "cpu"),
+    ("workers.accept", "reuseport"),
+    ("workers.memory", "auto"),
     ("workers.count", "auto"),
     ("outbound.allow", "https://*.Example.com:443,http://[0::1]:8080,http://10.0.0.1"),
     ("outbound.allow", "none"),

@@ -5,20 +5,18 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::raw::folder;
+
 /// What systems give to users that have no home.
 const NO_HOME: [&str; 2] = ["/", "/nonexistent"];
 
 /// The folder and the reason for it.
 pub(crate) fn default_folder(environment: &[(String, String)]) -> (PathBuf, &'static str) {
-    let lookup = |name: &str| {
-        let (_, value) = environment.iter().find(|(other, _)| other == name)?;
-        Some(Path::new(value)).filter(|path| path.is_absolute() && !value.contains('\0'))
-    };
     let homeless = |path: &&Path| !NO_HOME.iter().any(|none| *path == Path::new(none));
-    if let Some(folder) = lookup("XDG_CACHE_HOME") {
-        return (folder.join("remuda"), "$XDG_CACHE_HOME/remuda");
+    if let Some(cache) = folder(environment, "XDG_CACHE_HOME") {
+        return (cache.join("remuda"), "$XDG_CACHE_HOME/remuda");
     }
-    if let Some(home) = lookup("HOME").filter(homeless) {
+    if let Some(home) = folder(environment, "HOME").filter(homeless) {
         return (home.join(".cache/remuda"), "$HOME/.cache/remuda");
     }
     (PathBuf::from("/var/cache/remuda"), "no $XDG_CACHE_HOME and no $HOME")

@@ -4,22 +4,42 @@
 //! Owner: `load`. Invariant: a function takes all its keys before it gives up on one,
 //! so that all mistakes are found.
 
-use std::path::PathBuf;
+use std::{ops::Range, path::PathBuf};
 
 use crate::{
     config::{
-        AccessLog, BindAddress, Config, Http, Limits, Log, LogFormat, LogLevel, Outbound, Route,
-        Shutdown, Workers,
+        AccessLog, BindAddress, Config, ControlSocket, Http, Limits, Log, LogFormat, LogLevel,
+        Outbound, Route, Shutdown, Workers,
     },
-    sizing::{MAX_WORKERS, Machine, Profile, Sizing, oversubscribed, plural},
-    validate::{Reader, cache},
-    value::{Accept, Auto, Bind, Choice, HostPath, Number, Origin, Size, Time},
+    machine::Machine,
+    validate::{
+        Reader,
+        addresses::{Addresses, addresses},
+        cache,
+        control::control,
+        workers::workers,
+    },
+    value::{Auto, Choice, HostPath, Number, OrZero, Origin, Size, Time},
 };
+
+/// What defaults and warnings follow.
+pub(crate) struct Surroundings<'a> {
+    pub(crate) environment: &'a [(String, String)],
+    /// Descriptors of sockets that were passed by whoever started the server.
+    pub(crate) passed: Range<i32>,
+    pub(crate) uid: u32,
+    /// Somebody watches.
+    pub(crate) terminal: bool,
+    pub(crate) machine: Machine,
+}
 
 /// Everything but the routes; `None` is what was not valid.
 pub(crate) struct Server {
     pub(crate) bind: Option<Vec<BindAddress>>,
     pub(crate) cache: Option<PathBuf>,
+    /// The inner `None` is turned off; here and below.
+    pub(crate) admin: Option<Option<BindAddress>>,
+    pub(crate) control: Option<Option<ControlSocket>>,
     pub(crate) workers: Option<Workers>,
     pub(crate) limits: Option<Limits>,
     pub(crate) http: Option<Http>,
@@ -34,8 +54,8 @@ impl Server {
         Some(Config {
             bind: self.bind?,
             cache: self.cache?,
-            admin: None,
-            control: None,
+            admin: self.admin?,
+            control: self.control?,
             workers: self.workers?,
             limits: self.limits?,
             http: self.http?,
@@ -49,15 +69,17 @@ impl Server {
 
 pub(crate) fn server(
     read: &mut Reader<'_>,
-    environment: &[(String, String)],
-    machine: Machine,
+    surroundings: &Surroundings<'_>,
     warnings: &mut Vec<String>,
 ) -> Server {
     let limits = limits(read);
+    let Addresses { bind, admin } = addresses(read, &surroundings.passed, warnings);
     Server {
-        bind: bind(read),
-        cache: cache(read, environment),
-        workers: workers(read, machine, warnings),
+        bind,
+        cache: cache(read, surroundings.environment),
+        admin,
+        control: control(read, surroundings),
+        workers: workers(read, surroundings, limits.as_ref(), warnings),
         http: http(read),
         shutdown: shutdown(read),
         outbound: outbound(read, limits.as_ref(), warnings),
@@ -67,33 +89,13 @@ pub(crate) fn server(
 }
 
 /// More of anything than this is a typing error, not a wish.
-const MANY: u64 = 1_000_000;
+pub(crate) const MANY: u64 = 1_000_000;
 /// A route may have as much as a server, so both use the same kinds.
 pub(crate) const CONCURRENCY: Number = Number(1, MANY);
 /// One page of WebAssembly, and all that 32 bits can address.
 pub(crate) const MEMORY: Size = Size(64 * bytesize::KIB, 4 * bytesize::GIB);
 /// hyper reads into a buffer that cannot be smaller.
 const HEAD: Size = Size(8 * bytesize::KIB, bytesize::MIB);
-
-fn bind(read: &mut Reader<'_>) -> Option<Vec<BindAddress>> {
-    const KEY: &str = "bind";
-    let given = read.take_list(KEY, &Bind)?;
-    if given.is_empty() {
-        let source = read.source(KEY);
-        read.fail(KEY, source, "needs at least one address", "try 127.0.0.1:8000");
-        return None;
-    }
-    let mut addresses = Vec::new();
-    for (address, source) in given {
-        let any_port = matches!(address, BindAddress::Tcp { port: 0, .. });
-        if !any_port && addresses.contains(&address) {
-            read.fail(KEY, source, format!("{address} is given twice"), "remove one of them");
-        } else {
-            addresses.push(address);
-        }
-    }
-    Some(addresses)
-}
 
 fn cache(read: &mut Reader<'_>, environment: &[(String, String)]) -> Option<PathBuf> {
     const KEY: &str = "cache";
@@ -104,48 +106,6 @@ fn cache(read: &mut Reader<'_>, environment: &[(String, String)]) -> Option<Path
         read.record(KEY, folder.display().to_string(), &source, Some(reason.to_owned()));
         folder
     }))
-}
-
-fn workers(read: &mut Reader<'_>, machine: Machine, warnings: &mut Vec<String>) -> Option<Workers> {
-    const COUNT: &str = "workers.count";
-    const PROFILE: Choice<Profile> =
-        Choice(&[("cpu", Profile::Cpu), ("mixed", Profile::Mixed), ("io", Profile::Io)]);
-    let count = read.take(COUNT, &Auto(Number(1, MAX_WORKERS as u64)));
-    let profile = read.take("workers.profile", &PROFILE);
-    let backlog = read.take("workers.backlog", &Number(1, 65535));
-    let boot_timeout = read.take("workers.boot_timeout", &Time);
-    let accept = read.take("workers.accept", &Accept);
-
-    let count = match count? {
-        Some(count) => count as usize,
-        None => {
-            let source = read.source(COUNT);
-            let Sizing { count, reason } = Sizing::new(profile?, machine);
-            read.record(COUNT, count.to_string(), &source, Some(reason));
-            count
-        }
-    };
-    if oversubscribed(count, machine) {
-        let most = Sizing::new(Profile::Io, machine).count;
-        let cores = plural(machine.cores());
-        warnings.push(format!(
-            "{count} workers contend for {cores}: more than 2 for each; try {most} or fewer"
-        ));
-    }
-    accept?;
-    Some(Workers {
-        count,
-        backlog: backlog? as u32,
-        accept: crate::Accept::Shared,
-        memory: 4 << 30,
-        boot_timeout: boot_timeout?,
-        heartbeat_timeout: std::time::Duration::from_secs(30),
-        max_requests: None,
-        max_requests_jitter: 0,
-        max_lifetime: None,
-        recycle_rss: 3 << 30,
-        kill_rss: 4 << 30,
-    })
 }
 
 fn limits(read: &mut Reader<'_>) -> Option<Limits> {
@@ -185,8 +145,9 @@ fn http(read: &mut Reader<'_>) -> Option<Http> {
 }
 
 fn shutdown(read: &mut Reader<'_>) -> Option<Shutdown> {
-    let graceful_timeout = read.take("shutdown.graceful_timeout", &Time)?;
-    Some(Shutdown { drain_delay: std::time::Duration::ZERO, graceful_timeout })
+    let drain_delay = read.take("shutdown.drain_delay", &OrZero(Time));
+    let graceful_timeout = read.take("shutdown.graceful_timeout", &Time);
+    Some(Shutdown { drain_delay: drain_delay?, graceful_timeout: graceful_timeout? })
 }
 
 fn outbound(

@@ -1,9 +1,12 @@
 //! Addresses to listen on.
 //!
-//! Purpose: text to [`BindAddress`]. Owner: validation. Invariant: nothing is resolved
+//! Purpose: text to [`BindAddress`] and to the path of a socket. Owner: validation. Invariant: nothing is resolved
 //! or opened here.
 
-use std::{os::unix::ffi::OsStrExt, path::Path};
+use std::{
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+};
 
 use crate::{
     config::BindAddress,
@@ -33,7 +36,7 @@ impl Kind for Bind {
 
     fn parse(&self, text: &str, base: &Path) -> Result<BindAddress, Fault> {
         if let Some(path) = text.strip_prefix("unix:") {
-            return unix(path, base);
+            return unix(path, base).map(BindAddress::Unix);
         }
         if let Some(number) = text.strip_prefix("fd:") {
             return descriptor(number);
@@ -58,7 +61,30 @@ impl Kind for Bind {
     }
 }
 
-fn unix(path: &str, base: &Path) -> Result<BindAddress, Fault> {
+/// The path of a unix socket, with or without `unix:` before it.
+pub(crate) struct SocketPath;
+
+impl Kind for SocketPath {
+    type Value = PathBuf;
+
+    fn expected(&self) -> String {
+        "a path".to_owned()
+    }
+
+    fn example(&self) -> String {
+        "/run/remuda.sock".to_owned()
+    }
+
+    fn parse(&self, text: &str, base: &Path) -> Result<PathBuf, Fault> {
+        unix(text.strip_prefix("unix:").unwrap_or(text), base)
+    }
+
+    fn show(&self, value: &PathBuf) -> String {
+        value.display().to_string()
+    }
+}
+
+fn unix(path: &str, base: &Path) -> Result<PathBuf, Fault> {
     const EXAMPLE: &str = "try unix:/run/app.sock";
     if path.is_empty() {
         return Err(Fault::remedied("has no path", EXAMPLE));
@@ -77,7 +103,7 @@ fn unix(path: &str, base: &Path) -> Result<BindAddress, Fault> {
             "use a shorter one",
         ));
     }
-    Ok(BindAddress::Unix(path))
+    Ok(path)
 }
 
 fn descriptor(number: &str) -> Result<BindAddress, Fault> {
@@ -91,7 +117,7 @@ fn descriptor(number: &str) -> Result<BindAddress, Fault> {
 mod tests {
     use std::path::Path;
 
-    use super::Bind;
+    use super::{Bind, SocketPath};
     use crate::value::{Fault, Kind};
 
     #[test]
@@ -111,6 +137,16 @@ mod tests {
             assert_eq!(Bind.show(&address), shown);
             assert_eq!(Bind.parse(shown, Path::new("/")), Ok(address), "{shown} again");
         }
+    }
+
+    #[test]
+    fn a_path_alone_is_enough_where_nothing_else_can_be_meant() {
+        for text in ["run/app.sock", "unix:run/app.sock", "/srv/run/app.sock"] {
+            let path = SocketPath.parse(text, Path::new("/srv"));
+            assert_eq!(path, Ok("/srv/run/app.sock".into()), "{text}");
+        }
+        let refused = SocketPath.parse(&"x".repeat(104), Path::new("/srv"));
+        assert!(matches!(refused, Err(Fault::Refused { .. })), "{refused:?}");
     }
 
     #[test]

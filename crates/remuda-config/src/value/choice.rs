@@ -1,4 +1,4 @@
-//! One of a few words, and "auto".
+//! One of a few words, "auto" and "off".
 //!
 //! Purpose: settings whose values are named. Owner: validation. Invariant: the first
 //! word for a value is its canonical one.
@@ -62,30 +62,26 @@ impl<K: Kind> Kind for Auto<K> {
     }
 }
 
-/// How workers share a listening socket. There is one way so far.
-pub(crate) struct Accept;
+/// A value, or `off` for `None`.
+pub(crate) struct Off<K>(pub(crate) K);
 
-impl Kind for Accept {
-    type Value = ();
+impl<K: Kind> Kind for Off<K> {
+    type Value = Option<K::Value>;
 
     fn expected(&self) -> String {
-        one_of(&["shared"])
+        format!(r#"{} or "off""#, self.0.expected())
     }
 
     fn example(&self) -> String {
-        "shared".to_owned()
+        self.0.example()
     }
 
-    fn parse(&self, text: &str, _: &Path) -> Result<(), Fault> {
-        match text {
-            "shared" => Ok(()),
-            "reuseport" => Err(Fault::refused(r#""reuseport" is not available yet"#)),
-            _ => Err(Fault::Malformed),
-        }
+    fn parse(&self, text: &str, base: &Path) -> Result<Self::Value, Fault> {
+        if text == "off" { Ok(None) } else { self.0.parse(text, base).map(Some) }
     }
 
-    fn show(&self, (): &()) -> String {
-        "shared".to_owned()
+    fn show(&self, value: &Self::Value) -> String {
+        value.as_ref().map_or_else(|| "off".to_owned(), |value| self.0.show(value))
     }
 }
 

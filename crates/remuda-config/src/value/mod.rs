@@ -10,12 +10,14 @@ mod origin;
 mod path;
 mod quantity;
 mod route;
+mod share;
 
 pub(crate) use authority::bracketed;
-pub(crate) use bind::Bind;
-pub(crate) use choice::{Accept, Auto, Choice};
+pub(crate) use bind::{Bind, SocketPath};
+pub(crate) use choice::{Auto, Choice, Off};
 pub(crate) use kind::{Fault, Kind};
 pub(crate) use origin::Origin;
 pub(crate) use path::HostPath;
-pub(crate) use quantity::{Number, Size, Time};
+pub(crate) use quantity::{Number, OrZero, Size, Time, TimeFrom, about_bytes};
 pub(crate) use route::{GuestPath, RouteHost, RoutePath};
+pub(crate) use share::{Part, Share};

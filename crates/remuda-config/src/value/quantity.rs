@@ -2,7 +2,7 @@
 //!
 //! Purpose: quantities with their bounds. Owner: validation, which gives the bounds.
 //! Invariant: a value outside its bounds does not exist; no timeout is zero or
-//! endless (S1).
+//! endless (S1). What is no timeout, and may be turned off, is [`OrZero`].
 
 use std::{fmt::Display, path::Path, time::Duration};
 
@@ -54,6 +54,13 @@ impl Time {
     const SHORTEST: Duration = Duration::from_millis(1);
     /// Longer is as good as endless.
     const LONGEST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+    fn unbounded(text: &str) -> Result<Duration, Fault> {
+        match text.parse() {
+            Ok(seconds) => Ok(Duration::from_secs(seconds)),
+            Err(_) => humantime::parse_duration(text).map_err(|_| Fault::Malformed),
+        }
+    }
 }
 
 impl Kind for Time {
@@ -67,16 +74,59 @@ impl Kind for Time {
         "30s".to_owned()
     }
 
-    fn parse(&self, text: &str, _: &Path) -> Result<Duration, Fault> {
-        let time = match text.parse() {
-            Ok(seconds) => Duration::from_secs(seconds),
-            Err(_) => humantime::parse_duration(text).map_err(|_| Fault::Malformed)?,
-        };
-        within(time, Self::SHORTEST, Self::LONGEST, |time| self.show(time))
+    fn parse(&self, text: &str, base: &Path) -> Result<Duration, Fault> {
+        TimeFrom(Self::SHORTEST).parse(text, base)
     }
 
     fn show(&self, value: &Duration) -> String {
         humantime::format_duration(*value).to_string()
+    }
+}
+
+/// A duration of at least so much.
+pub(crate) struct TimeFrom(pub(crate) Duration);
+
+impl Kind for TimeFrom {
+    type Value = Duration;
+
+    fn expected(&self) -> String {
+        Time.expected()
+    }
+
+    fn example(&self) -> String {
+        Time.example()
+    }
+
+    fn parse(&self, text: &str, _: &Path) -> Result<Duration, Fault> {
+        within(Time::unbounded(text)?, self.0, Time::LONGEST, |time| self.show(time))
+    }
+
+    fn show(&self, value: &Duration) -> String {
+        Time.show(value)
+    }
+}
+
+/// A duration, or zero to do without.
+pub(crate) struct OrZero<K>(pub(crate) K);
+
+impl<K: Kind<Value = Duration>> Kind for OrZero<K> {
+    type Value = Duration;
+
+    fn expected(&self) -> String {
+        self.0.expected()
+    }
+
+    fn example(&self) -> String {
+        self.0.example()
+    }
+
+    fn parse(&self, text: &str, base: &Path) -> Result<Duration, Fault> {
+        let zero = Time::unbounded(text)?.is_zero();
+        if zero { Ok(Duration::ZERO) } else { self.0.parse(text, base) }
+    }
+
+    fn show(&self, value: &Duration) -> String {
+        self.0.show(value)
     }
 }
 
@@ -122,6 +172,15 @@ const UNITS: [(&str, u64); 9] = [
     ("B", 1),
 ];
 
+/// For people: at most one decimal, in the largest unit that gives at least 1. `1.5GiB`
+pub(crate) fn about_bytes(bytes: u64) -> String {
+    let binary = UNITS.iter().filter(|(name, _)| name.ends_with("iB"));
+    binary.copied().find(|(_, unit)| bytes >= *unit).map_or_else(
+        || format!("{bytes}B"),
+        |(name, unit)| format!("{}{name}", (bytes as f64 / unit as f64 * 10.0).floor() / 10.0),
+    )
+}
+
 fn within<T: PartialOrd>(
     value: T,
     least: T,
@@ -147,11 +206,11 @@ fn must(side: &str, bound: impl Display, got: impl Display) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use std::{path::Path, time::Duration};
 
     use proptest::prelude::*;
 
-    use super::{Number, Size, Time};
+    use super::{Number, OrZero, Size, Time, TimeFrom, about_bytes};
     use crate::value::{Fault, Kind};
 
     fn outcome<K: Kind>(kind: &K, text: &str) -> String {
@@ -231,10 +290,40 @@ mod tests {
         }
     }
 
+    #[test]
+    fn some_durations_may_be_zero_and_some_not_short() {
+        let kind = OrZero(TimeFrom(Duration::from_secs(1)));
+        for (text, expected) in [
+            ("0", "0s"),
+            ("0ms", "0s"),
+            ("1s", "1s"),
+            ("999ms", "must be at least 1s, got 999ms"),
+            ("8days", "must be at most 7days, got 8days"),
+            ("never", "malformed"),
+        ] {
+            assert_eq!(outcome(&kind, text), expected, "{text}");
+        }
+        assert_eq!(outcome(&kind.0, "0s"), "must be at least 1s, got 0s");
+    }
+
+    #[test]
+    fn sizes_for_people() {
+        for (bytes, expected) in [
+            (0, "0B"),
+            (1023, "1023B"),
+            (1024, "1KiB"),
+            (1536 << 20, "1.5GiB"),
+            ((1 << 30) - 1, "1023.9MiB"),
+            (1 << 60, "1048576TiB"),
+        ] {
+            assert_eq!(about_bytes(bytes), expected);
+        }
+    }
+
     proptest! {
         #[test]
         fn what_is_shown_is_read_again(millis in 1..600_000_000_u64, bytes in 1..=(1_u64 << 40)) {
-            let time = std::time::Duration::from_millis(millis);
+            let time = Duration::from_millis(millis);
             prop_assert_eq!(Time.parse(&Time.show(&time), Path::new("/")), Ok(time));
             let kind = Size(1, 1 << 40);
             prop_assert_eq!(kind.parse(&kind.show(&bytes), Path::new("/")), Ok(bytes));

@@ -6,7 +6,8 @@ use remuda_config::{Config, Input, Machine, load};
 
 pub(crate) fn config(component: &Path, cache: &Path) -> Config {
     let settings = format!(
-        "bind = ['127.0.0.1:0']\ncache = '{}'\n[workers]\ncount = 2\n[log]\nlevel = 'debug'\n",
+        "bind = ['127.0.0.1:0']\ncache = '{}'\nadmin = 'off'\ncontrol = 'off'\n\
+         [workers]\ncount = 2\n[log]\nlevel = 'debug'\n",
         cache.display()
     );
     let input = Input {
@@ -16,7 +17,10 @@ pub(crate) fn config(component: &Path, cache: &Path) -> Config {
         component: Some(component.to_owned()),
         route_flags: vec![],
         base_dir: "/".into(),
-        machine: Machine { cores: 2.0 },
+        uid: 1000,
+        pid: 1,
+        terminal: true,
+        machine: Machine::with_cores(2),
     };
     load(input).expect("a configuration").config
 }
