@@ -12,6 +12,9 @@ use crate::Snapshot;
 pub enum ToWorker {
     /// The first message: what to serve, and with what.
     Configure(Box<WorkerSetup>),
+    /// Answer to [`FromWorker::Ready`]: accept connections from now on. A generation
+    /// serves when all of it can, or not at all.
+    Serve,
     /// Stop accepting, finish what is in flight, exit; drop guests after `grace`.
     Drain {
         grace: Duration,
@@ -48,7 +51,7 @@ pub struct InheritedListener {
 /// From a worker to the supervisor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum FromWorker {
-    /// All components are loaded and connections are being accepted.
+    /// All components are loaded; connections are accepted once the supervisor says so.
     Ready,
     /// The event loop turns; at least every [`Heartbeat::INTERVAL`].
     Heartbeat(Heartbeat),

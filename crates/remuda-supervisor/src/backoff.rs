@@ -53,6 +53,12 @@ impl Jitter {
         half + half.mul_f64(f64::from(self.next()) / f64::from(u32::MAX))
     }
 
+    /// A number from 0 to `most`, all of them equally likely.
+    pub(crate) fn up_to(&mut self, most: u64) -> u64 {
+        let share = f64::from(self.next()) / (f64::from(u32::MAX) + 1.0);
+        (share * (most as f64 + 1.0)) as u64
+    }
+
     /// The upper half of `SplitMix64` (Steele, Lea and Flood, OOPSLA 2014).
     fn next(&mut self) -> u32 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
@@ -82,6 +88,14 @@ mod tests {
         }
         backoff.after_death(false, &mut jitter);
         assert!(backoff.after_death(true, &mut jitter) <= FIRST);
+    }
+
+    #[test]
+    fn numbers_up_to_a_most_reach_both_ends() {
+        let mut jitter = Jitter::seeded(1);
+        assert_eq!(jitter.up_to(0), 0);
+        let drawn: std::collections::BTreeSet<_> = (0..200).map(|_| jitter.up_to(3)).collect();
+        assert_eq!(drawn.into_iter().collect::<Vec<_>>(), [0, 1, 2, 3]);
     }
 
     #[test]

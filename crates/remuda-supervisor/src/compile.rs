@@ -1,9 +1,9 @@
 //! Compiling every component before anyone is told "ready".
 //!
-//! Owner: [`run`](crate::run), once at the start. Invariant: the compiler is a child
-//! that ends with this process, so that wasmtime never enters the supervisor's memory,
-//! and an order to end is obeyed while it works. A component is blamed only when the
-//! compiler blames it, with exit code 65, and the cache folder only with 78.
+//! Owner: a task of the [loop](crate::run), for each configuration that is to be served.
+//! Invariant: the compiler is a child that ends with this process, so that wasmtime never
+//! enters the supervisor's memory; dropping the future ends it. A component is blamed only
+//! when the compiler blames it, with exit code 65, and the cache folder only with 78.
 
 mod child;
 
@@ -14,10 +14,11 @@ use std::{
     time::Instant,
 };
 
+use child::{Child, Finished};
+use remuda_config::Config;
 use serde::Deserialize;
 
-use crate::{Plan, SupervisorError, reap::Exit, signals::Signals};
-use child::{Child, Finished};
+use crate::{Program, SupervisorError, helpers::Helpers, reap::Exit};
 
 /// What the compiler prints on its standard output; it may print more.
 #[derive(Debug, Deserialize)]
@@ -30,41 +31,41 @@ struct Report {
     handler: Option<String>,
 }
 
-/// The compiled component of each route, or `None` if the server was told to end.
+/// The compiled component of each route; what the cache has is not compiled again.
 ///
 /// # Errors
 /// When a component is unusable or the compiler fails.
 pub(crate) async fn compile_all(
-    plan: &Plan,
-    signals: &mut Signals,
-) -> Result<Option<Vec<PathBuf>>, SupervisorError> {
+    program: &Program,
+    config: &Config,
+    helpers: &Helpers,
+) -> Result<Vec<PathBuf>, SupervisorError> {
     let mut compiled: HashMap<&Path, PathBuf> = HashMap::new();
     let mut artifacts = Vec::new();
-    for route in &plan.config.routes {
-        if let Some(artifact) = compiled.get(route.component.as_path()) {
-            artifacts.push(artifact.clone());
-            continue;
+    for route in &config.routes {
+        let component = route.component.as_path();
+        if !compiled.contains_key(component) {
+            let artifact = compile(program, &config.cache, component, helpers).await?;
+            compiled.insert(component, artifact);
         }
-        let Some(artifact) = compile(plan, &route.component, signals).await? else {
-            return Ok(None);
-        };
-        compiled.insert(&route.component, artifact.clone());
-        artifacts.push(artifact);
+        artifacts.push(compiled[component].clone());
     }
-    Ok(Some(artifacts))
+    Ok(artifacts)
 }
 
 async fn compile(
-    plan: &Plan,
+    program: &Program,
+    cache: &Path,
     component: &Path,
-    signals: &mut Signals,
-) -> Result<Option<PathBuf>, SupervisorError> {
+    helpers: &Helpers,
+) -> Result<PathBuf, SupervisorError> {
     let broken =
         |reason: String| SupervisorError::Compiler { component: component.to_owned(), reason };
     let started = Instant::now();
-    let child = Child::start(plan, component).map_err(|error| broken(error.to_string()))?;
-    let finished = child.finish(signals).await.map_err(|error| broken(error.to_string()))?;
-    let Some(Finished { exit, stdout, stderr }) = finished else { return Ok(None) };
+    let child = Child::start(program, cache, component, helpers);
+    let child = child.map_err(|error| broken(error.to_string()))?;
+    let finished = child.finish().await.map_err(|error| broken(error.to_string()))?;
+    let Finished { exit, stdout, stderr } = finished;
 
     if exit != Exit::Code(0) {
         let (lines, message) = split_failure(&stderr);
@@ -86,7 +87,7 @@ async fn compile(
         handler = report.handler,
         "compiled"
     );
-    Ok(Some(report.artifact))
+    Ok(report.artifact)
 }
 
 /// Parts what a failed compiler wrote into its log lines and the failure: the lines that

@@ -1,9 +1,20 @@
 //! Which workers there should be, and what to do about the difference.
 //!
 //! Pure: no processes, no clock, no sockets. Owner: the [loop](crate::run), which turns
-//! what happens into an [`Event`] and carries out the [`Action`]s. Invariant: while the
-//! server serves, every slot has a worker or a time for the next attempt; once it ends,
-//! nothing is spawned, and [`Action::Finish`] comes when the last worker is gone.
+//! what happens into an [`Event`] and carries out the [`Action`]s.
+//!
+//! One generation is current; a reload brings an incoming one, which becomes current when
+//! all of its workers are ready, or is given up. Within a generation a worker that is to be
+//! replaced gets a successor in its slot first. Invariants: while the server serves, every
+//! slot has a worker or a time for the next attempt; a worker that serves is told to leave
+//! only when its successor serves; once the server ends, nothing is spawned, and
+//! [`Action::Finish`] comes when the last worker is gone.
+
+mod event;
+mod generation;
+mod recycling;
+mod reload;
+mod settle;
 
 use std::{
     collections::BTreeMap,
@@ -13,9 +24,12 @@ use std::{
 use remuda_control::{FromWorker, ToWorker};
 use rustix::process::{self, Pid};
 
+pub(crate) use event::{Action, Event, Outcome, Policy};
+use generation::{Generation, Place, Slot};
+
 use crate::{
-    backoff::{Backoff, Jitter},
-    lifecycle::{State, Worker, WorkerId, later},
+    backoff::Jitter,
+    lifecycle::{GenerationId, State, Why, Worker, WorkerId, later},
     reap::Exit,
     signals::Signal,
 };
@@ -27,81 +41,13 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Attempts in a row, with no worker ready, after which the server gives up.
 const MAX_FAILED_BOOTS: u32 = 6;
 
-/// What the operator asked for.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Policy {
-    pub(crate) workers: usize,
-    pub(crate) boot_timeout: Duration,
-    /// How long a drain waits for requests in flight.
-    pub(crate) grace: Duration,
-}
-
-/// What has happened.
-#[derive(Debug)]
-pub(crate) enum Event {
-    Spawned {
-        worker: WorkerId,
-        pid: Pid,
-    },
-    SpawnFailed {
-        worker: WorkerId,
-        reason: String,
-    },
-    Said {
-        worker: WorkerId,
-        message: FromWorker,
-    },
-    /// It sent what is no message, or does not take ours.
-    Broken {
-        worker: WorkerId,
-        reason: String,
-    },
-    /// Its end of the control socket is closed.
-    HungUp {
-        worker: WorkerId,
-    },
-    /// It is gone, and so is its last message.
-    Exited {
-        worker: WorkerId,
-        exit: Exit,
-    },
-    Signal(Signal),
-    /// [`Fleet::next_deadline`] is reached.
-    Timer,
-}
-
-/// What to do about it.
-#[derive(Debug, PartialEq)]
-pub(crate) enum Action {
-    Spawn {
-        worker: WorkerId,
-        slot: usize,
-    },
-    Send {
-        worker: WorkerId,
-        message: ToWorker,
-    },
-    Kill {
-        worker: WorkerId,
-        signal: process::Signal,
-    },
-    /// All workers are ready for the first time.
-    LogReady,
-    StopListening,
-    /// The last action ever.
-    Finish(Outcome),
-}
-
-/// How the server ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    AsAsked,
-    NoWorkerStarts { attempts: u32, reason: String },
-}
-
 #[derive(Debug)]
 enum Phase {
     Serving,
+    /// Readiness is false, and connections are still accepted.
+    Delaying {
+        until: Instant,
+    },
     /// Workers finish what is in flight.
     Draining {
         until: Instant,
@@ -111,41 +57,33 @@ enum Phase {
     Finished,
 }
 
-/// A worker's place in the fleet.
-#[derive(Debug)]
-struct Slot {
-    /// The worker that serves here or is about to.
-    worker: Option<WorkerId>,
-    /// When to start the next one, if there is none.
-    next_attempt: Instant,
-    backoff: Backoff,
-}
-
 #[derive(Debug)]
 pub(crate) struct Fleet {
-    policy: Policy,
     phase: Phase,
-    slots: Vec<Slot>,
+    /// `None` until the first configuration is loaded.
+    current: Option<Generation>,
+    incoming: Option<Generation>,
     /// Every worker that has not exited.
     workers: BTreeMap<WorkerId, Worker>,
     next_worker: u64,
     failed_boots: u32,
     announced: bool,
+    restarts: BTreeMap<&'static str, u64>,
     jitter: Jitter,
 }
 
 impl Fleet {
-    /// A fleet without workers; the first [`Event::Timer`] starts them.
-    pub(crate) fn new(policy: Policy, jitter: Jitter, now: Instant) -> Self {
-        let slot = || Slot { worker: None, next_attempt: now, backoff: Backoff::default() };
+    /// A fleet that waits for its first generation.
+    pub(crate) fn new(jitter: Jitter) -> Self {
         Self {
-            slots: std::iter::repeat_with(slot).take(policy.workers).collect(),
-            policy,
             phase: Phase::Serving,
+            current: None,
+            incoming: None,
             workers: BTreeMap::new(),
             next_worker: 0,
             failed_boots: 0,
             announced: false,
+            restarts: BTreeMap::new(),
             jitter,
         }
     }
@@ -154,108 +92,257 @@ impl Fleet {
     pub(crate) fn handle_event(&mut self, event: Event, now: Instant) -> Vec<Action> {
         let mut actions = Vec::new();
         match event {
-            Event::Spawned { worker, pid } => self.spawned(worker, pid),
-            Event::SpawnFailed { worker, reason } => self.gone(worker, reason, now, &mut actions),
-            Event::Said { worker, message } => self.said(worker, message, now),
-            Event::Broken { worker, reason } => self.kill(worker, reason, &mut actions),
-            Event::HungUp { worker } => self.hung_up(worker, now),
-            Event::Exited { worker, exit } => {
-                self.gone(worker, exit.to_string(), now, &mut actions)
+            Event::Loaded { generation, policy } => {
+                self.loaded(generation, policy, now, &mut actions);
             }
+            Event::Spawned { worker, pid } => self.spawned(worker, pid),
+            Event::SpawnFailed { worker, reason } => {
+                self.gone(worker, reason, Why::Exited, now, &mut actions);
+            }
+            Event::Said { worker, message } => self.said(worker, message, now, &mut actions),
+            Event::Broken { worker, reason } => {
+                self.kill(worker, Why::Broken, reason, &mut actions);
+            }
+            Event::HungUp { worker } => self.hung_up(worker, now, &mut actions),
+            Event::Exited { worker, exit } => {
+                let why = if matches!(exit, Exit::Signal(_)) { Why::Killed } else { Why::Exited };
+                self.gone(worker, exit.to_string(), why, now, &mut actions);
+            }
+            Event::Measured { worker, rss } => self.measured(worker, rss, &mut actions),
             Event::Signal(signal) => self.ordered(signal, now, &mut actions),
+            Event::Drain => self.drain_after_delay(now, &mut actions),
+            Event::Scale(workers) => self.scale(workers, now, &mut actions),
+            Event::Restart { slot } => self.wish(slot, Why::Restart),
+            Event::HandedOver => self.drain(true, now, &mut actions),
+            Event::Late => self.workers.values_mut().for_each(|worker| worker.excuse(now)),
             Event::Timer => {}
         }
         self.settle(now, &mut actions);
         actions
     }
 
-    /// When the next [`Event::Timer`] is due, if nothing happens before.
-    pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        let vacant = self.slots.iter().filter(|slot| slot.worker.is_none());
-        let attempts = vacant.map(|slot| slot.next_attempt).filter(|_| self.is_serving());
-        self.workers.values().filter_map(Worker::deadline).chain(attempts).min()
+    // What others may know
+
+    /// Whether workers are started and kept.
+    pub(crate) fn is_serving(&self) -> bool {
+        matches!(self.phase, Phase::Serving | Phase::Delaying { .. })
     }
 
-    fn is_serving(&self) -> bool {
+    /// Whether no order to end has come.
+    pub(crate) fn is_staying(&self) -> bool {
         matches!(self.phase, Phase::Serving)
     }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        matches!(self.phase, Phase::Delaying { .. } | Phase::Draining { .. })
+    }
+
+    /// Whether the first generation has ever been ready.
+    pub(crate) fn has_started(&self) -> bool {
+        self.announced
+    }
+
+    /// Whether a new generation is starting.
+    pub(crate) fn is_reloading(&self) -> bool {
+        self.incoming.is_some()
+    }
+
+    /// The generation that serves.
+    pub(crate) fn generation(&self) -> Option<GenerationId> {
+        self.current.as_ref().map(|current| current.id)
+    }
+
+    /// How many workers there should be.
+    pub(crate) fn wanted(&self) -> usize {
+        self.current.as_ref().map_or(0, |current| current.slots.len())
+    }
+
+    /// Whether every slot has a worker that is ready, and nobody else is there.
+    pub(crate) fn is_complete(&self) -> bool {
+        let Some(current) = &self.current else { return false };
+        current.slots.iter().all(|slot| slot.worker.is_some_and(|id| self.is_ready(id)))
+    }
+
+    /// Who serves in a slot.
+    pub(crate) fn worker_of(&self, slot: usize) -> Option<WorkerId> {
+        self.current.as_ref()?.slots.get(slot)?.worker
+    }
+
+    pub(crate) fn is_ready(&self, id: WorkerId) -> bool {
+        self.workers.get(&id).is_some_and(|worker| worker.state() == State::Ready)
+    }
+
+    /// Whether somebody accepts connections.
+    pub(crate) fn accepts(&self, now: Instant) -> bool {
+        self.workers.values().any(|worker| worker.is_well(now))
+    }
+
+    /// Every worker that has not exited.
+    pub(crate) fn workers(&self) -> impl Iterator<Item = (WorkerId, &Worker)> {
+        self.workers.iter().map(|(id, worker)| (*id, worker))
+    }
+
+    /// Whether anybody of a generation lives, or is to be started.
+    pub(crate) fn uses(&self, id: GenerationId) -> bool {
+        let kept = self.current.iter().chain(&self.incoming).any(|generation| generation.id == id);
+        kept || self.workers.values().any(|worker| worker.generation == id)
+    }
+
+    /// Workers that were replaced, by reason.
+    pub(crate) fn restarts(&self) -> &BTreeMap<&'static str, u64> {
+        &self.restarts
+    }
+
+    // What happens to workers
 
     fn spawned(&mut self, id: WorkerId, pid: Pid) {
         if let Some(worker) = self.workers.get_mut(&id) {
             worker.pid = Some(pid);
-            tracing::info!(slot = worker.slot, pid = pid.as_raw_pid(), "worker started");
+            let (slot, generation) = (worker.slot, worker.generation.0);
+            tracing::info!(slot, generation, pid = pid.as_raw_pid(), "worker started");
         }
     }
 
-    fn said(&mut self, id: WorkerId, message: FromWorker, now: Instant) {
+    fn said(&mut self, id: WorkerId, message: FromWorker, now: Instant, actions: &mut Vec<Action>) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         let (slot, pid) = (worker.slot, worker.pid.map(Pid::as_raw_pid));
-        match (message, &self.phase) {
-            (FromWorker::Ready, Phase::Draining { until }) => {
-                worker.became_ready();
-                worker.wait_until(*until);
-            }
-            (FromWorker::Ready, _) => {
-                if worker.became_ready() {
-                    self.failed_boots = 0;
-                    let elapsed_ms = worker.age(now).as_millis() as u64;
-                    tracing::info!(slot, pid, elapsed_ms, "worker ready");
+        match message {
+            FromWorker::Ready => self.ready(id, now, actions),
+            FromWorker::Heartbeat(heartbeat) => {
+                if let Some(silent) = worker.beat(heartbeat, now) {
+                    let silent_ms = silent.as_millis() as u64;
+                    tracing::warn!(slot, pid, silent_ms, "worker speaks again");
                 }
+                self.count_requests(id);
             }
-            (FromWorker::Draining, _) => {
-                worker.leaves(later(later(now, self.policy.grace), PATIENCE));
+            // The loop keeps those.
+            FromWorker::Snapshot(_) => {}
+            FromWorker::Draining => {
                 tracing::debug!(slot, pid, "worker draining");
+                self.left(id, later(later(now, self.grace()), PATIENCE), now, actions);
             }
-            (FromWorker::Heartbeat(_) | FromWorker::Snapshot(_), _) => {}
-            (FromWorker::Failed { reason }, _) => {
+            FromWorker::Failed { reason } => {
                 tracing::error!(slot, pid, reason, "worker failed");
-                worker.fails(reason);
+                worker.fails(Why::Exited, reason);
                 worker.leaves(later(now, PATIENCE));
             }
         }
     }
 
-    fn hung_up(&mut self, id: WorkerId, now: Instant) {
-        if let Some(worker) = self.workers.get_mut(&id) {
-            worker.leaves(later(now, PATIENCE));
+    fn ready(&mut self, id: WorkerId, now: Instant, actions: &mut Vec<Action>) {
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        let became_ready = worker.became_ready(now);
+        if let Phase::Draining { until } = self.phase {
+            // The order to leave is on its way to it.
+            worker.wait_until(until);
+        }
+        if !became_ready {
+            return;
+        }
+        let (slot, generation) = (worker.slot, worker.generation.0);
+        let pid = worker.pid.map(Pid::as_raw_pid);
+        let elapsed_ms = worker.age(now).as_millis() as u64;
+        tracing::info!(slot, generation, pid, elapsed_ms, "worker ready");
+        let place = self.current.as_ref().and_then(|current| current.place_of(id));
+        if let Some(place) = place {
+            self.failed_boots = 0;
+            actions.push(Action::Send { worker: id, message: ToWorker::Serve });
+            if let Place::Successor(slot) = place {
+                self.succeed(slot, now, actions);
+            }
         }
     }
 
-    fn kill(&mut self, id: WorkerId, reason: String, actions: &mut Vec<Action>) {
+    fn hung_up(&mut self, id: WorkerId, now: Instant, actions: &mut Vec<Action>) {
+        // Without its supervisor a worker drains; nobody can tell it to hurry.
+        self.left(id, later(now, PATIENCE), now, actions);
+    }
+
+    /// A worker takes nothing new any more, by its own account.
+    fn left(&mut self, id: WorkerId, kill_at: Instant, now: Instant, actions: &mut Vec<Action>) {
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        let was_ready = worker.state() == State::Ready;
+        if worker.leaves(kill_at) && was_ready && self.is_serving() {
+            self.vacate(id, Why::Exited, now, actions);
+        }
+    }
+
+    fn kill(&mut self, id: WorkerId, why: Why, reason: String, actions: &mut Vec<Action>) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         if worker.kill() {
             let (slot, pid) = (worker.slot, worker.pid.map(Pid::as_raw_pid));
             tracing::warn!(slot, pid, reason, "killing worker");
-            worker.fails(reason);
+            worker.fails(why, reason);
             actions.push(Action::Kill { worker: id, signal: process::Signal::KILL });
         }
     }
 
-    fn gone(&mut self, id: WorkerId, how: String, now: Instant, actions: &mut Vec<Action>) {
+    fn gone(
+        &mut self,
+        id: WorkerId,
+        how: String,
+        why: Why,
+        now: Instant,
+        actions: &mut Vec<Action>,
+    ) {
         let Some(worker) = self.workers.remove(&id) else { return };
         let (slot, pid) = (worker.slot, worker.pid.map(Pid::as_raw_pid));
+        let lives_on = !self.is_serving() || self.is_leaving(id);
         let remains = worker.exited(how, now);
         let reason = &remains.reason;
-        if !self.is_serving() {
+        if lives_on {
             tracing::info!(slot, pid, reason, "worker exited");
             return;
         }
-        let Some(place) = self.slots.get_mut(slot).filter(|place| place.worker == Some(id)) else {
-            return;
-        };
-        let pause = place.backoff.after_death(remains.early, &mut self.jitter);
-        place.worker = None;
-        place.next_attempt = later(now, pause);
-        tracing::warn!(
-            slot,
-            pid,
-            reason,
-            restart_in_ms = pause.as_millis() as u64,
-            "worker exited"
-        );
+        if self.incoming.as_ref().is_some_and(|incoming| incoming.place_of(id).is_some()) {
+            tracing::warn!(slot, pid, reason, "worker exited");
+            return self.give_up_incoming(&format!("worker {slot}: {reason}"), now, actions);
+        }
+        let pause = self.empty_place(id, remains.early, remains.why.unwrap_or(why), now);
+        let restart_in_ms = pause.as_millis() as u64;
+        tracing::warn!(slot, pid, reason, restart_in_ms, "worker exited");
         if remains.failed_boot {
             self.boot_failed(remains.reason, actions);
         }
+    }
+
+    /// Whether a worker has no place any more.
+    fn is_leaving(&self, id: WorkerId) -> bool {
+        let mut generations = self.current.iter().chain(&self.incoming);
+        !generations.any(|generation| generation.place_of(id).is_some())
+    }
+
+    /// Takes the place of a worker that lives and serves nobody new.
+    fn vacate(&mut self, id: WorkerId, why: Why, now: Instant, actions: &mut Vec<Action>) {
+        let Some(worker) = self.workers.get(&id) else { return };
+        let (slot, early) = (worker.slot, worker.age(now) < crate::backoff::EARLY);
+        if self.incoming.as_ref().is_some_and(|incoming| incoming.place_of(id).is_some()) {
+            let reason = format!("worker {slot} left before the others were ready");
+            return self.give_up_incoming(&reason, now, actions);
+        }
+        if !self.is_leaving(id) {
+            self.empty_place(id, early, why, now);
+        }
+    }
+
+    /// Takes a worker's place in the current generation; how long it stays empty.
+    fn empty_place(&mut self, id: WorkerId, early: bool, why: Why, now: Instant) -> Duration {
+        let Some(current) = &mut self.current else { return Duration::ZERO };
+        let place = current.place_of(id);
+        let Some(Place::Worker(index) | Place::Successor(index)) = place else {
+            return Duration::ZERO;
+        };
+        let slot = &mut current.slots[index];
+        let pause = slot.backoff.after_death(early, &mut self.jitter);
+        slot.next_attempt = later(now, pause);
+        if place == Some(Place::Successor(index)) {
+            slot.successor = None;
+            return pause;
+        }
+        slot.worker = slot.successor.take();
+        *self.restarts.entry(why.name()).or_default() += 1;
+        slot.wish = None;
+        if slot.worker.is_some() { Duration::ZERO } else { pause }
     }
 
     fn boot_failed(&mut self, reason: String, actions: &mut Vec<Action>) {
@@ -269,13 +356,15 @@ impl Fleet {
         }
     }
 
+    // Orders
+
     fn ordered(&mut self, signal: Signal, now: Instant, actions: &mut Vec<Action>) {
         match (&self.phase, signal) {
             (Phase::Serving, Signal::Terminate | Signal::Interrupt) => {
                 tracing::info!(signal = signal.name(), "draining");
-                self.drain(now, actions);
+                self.drain_after_delay(now, actions);
             }
-            (Phase::Serving | Phase::Draining { .. }, _) => {
+            (Phase::Serving | Phase::Delaying { .. } | Phase::Draining { .. }, _) => {
                 tracing::info!(signal = signal.name(), "stopping at once");
                 self.end(Outcome::AsAsked, actions);
             }
@@ -283,17 +372,64 @@ impl Fleet {
         }
     }
 
-    fn drain(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        let grace = self.policy.grace;
-        let until = later(later(now, grace), PATIENCE);
-        self.phase = Phase::Draining { until };
-        for (id, worker) in &mut self.workers {
-            // One that is not ready has nothing to finish, unless the word is on its way.
-            let starting = worker.state() == State::Starting;
-            worker.leaves(if starting { later(now, PATIENCE) } else { until });
-            actions.push(Action::Send { worker: *id, message: ToWorker::Drain { grace, empty_queue: true } });
+    fn drain_after_delay(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        if !self.is_staying() {
+            return;
         }
-        actions.push(Action::StopListening);
+        self.give_up_incoming("the server was told to stop", now, actions);
+        let delay = self.current.as_ref().map_or(Duration::ZERO, |it| it.policy.drain_delay);
+        if delay.is_zero() || !self.accepts(now) {
+            self.drain(false, now, actions);
+        } else {
+            self.phase = Phase::Delaying { until: later(now, delay) };
+        }
+    }
+
+    fn drain(&mut self, handed_over: bool, now: Instant, actions: &mut Vec<Action>) {
+        if !self.is_serving() {
+            return;
+        }
+        self.give_up_incoming("the server was told to stop", now, actions);
+        let until = later(later(now, self.grace()), PATIENCE);
+        self.phase = Phase::Draining { until };
+        let everybody: Vec<_> = self.workers.keys().copied().collect();
+        for id in everybody {
+            self.retire(id, !handed_over, now, actions);
+        }
+        actions.push(Action::StopListening { handed_over });
+    }
+
+    /// Tells a worker to finish and leave, unless it does already.
+    fn retire(&mut self, id: WorkerId, empty_queue: bool, now: Instant, actions: &mut Vec<Action>) {
+        let grace = self.grace();
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        // One that is not ready has nothing to finish, unless the word is on its way.
+        let starting = worker.state() == State::Starting;
+        let wait = if starting { Duration::ZERO } else { grace };
+        if worker.leaves(later(later(now, wait), PATIENCE)) {
+            let message = ToWorker::Drain { grace, empty_queue };
+            actions.push(Action::Send { worker: id, message });
+        }
+    }
+
+    fn scale(&mut self, workers: usize, now: Instant, actions: &mut Vec<Action>) {
+        if !self.is_staying() {
+            return;
+        }
+        let Some(current) = &mut self.current else { return };
+        let (before, own_sockets) = (current.slots.len(), current.policy.own_sockets);
+        let mut removed = current.resize(workers, now);
+        if let Some(incoming) = &mut self.incoming {
+            removed.extend(incoming.resize(workers, now));
+        }
+        tracing::info!(from = before, to = workers, "scaling");
+        if workers < before {
+            actions.push(Action::Shrink { slots: workers });
+        }
+        for id in removed {
+            self.retire(id, own_sockets, now, actions);
+        }
+        self.promote_if_ready(now, actions);
     }
 
     /// Kills every worker; what remains is to collect them.
@@ -306,52 +442,8 @@ impl Fleet {
         self.phase = Phase::Ending(outcome);
     }
 
-    /// Does what is due, whatever the event was.
-    fn settle(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        let overdue =
-            |(id, worker): (&WorkerId, &Worker)| worker.overdue(now).map(|reason| (*id, reason));
-        for (id, reason) in self.workers.iter().filter_map(overdue).collect::<Vec<_>>() {
-            self.kill(id, reason, actions);
-        }
-        match &self.phase {
-            Phase::Serving => {
-                self.fill_slots(now, actions);
-                self.announce(actions);
-            }
-            Phase::Draining { .. } if self.workers.is_empty() => {
-                self.finish(Outcome::AsAsked, actions)
-            }
-            Phase::Ending(outcome) if self.workers.is_empty() => {
-                self.finish(outcome.clone(), actions)
-            }
-            Phase::Draining { .. } | Phase::Ending(_) | Phase::Finished => {}
-        }
-    }
-
-    fn fill_slots(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        for (index, slot) in self.slots.iter_mut().enumerate() {
-            if slot.worker.is_none() && slot.next_attempt <= now {
-                let worker = WorkerId(self.next_worker);
-                self.next_worker += 1;
-                slot.worker = Some(worker);
-                self.workers.insert(worker, Worker::starting(index, now, self.policy.boot_timeout));
-                actions.push(Action::Spawn { worker, slot: index });
-            }
-        }
-    }
-
-    fn announce(&mut self, actions: &mut Vec<Action>) {
-        let is_ready =
-            |id| self.workers.get(&id).is_some_and(|worker| worker.state() == State::Ready);
-        if !self.announced && self.slots.iter().all(|slot| slot.worker.is_some_and(is_ready)) {
-            self.announced = true;
-            actions.push(Action::LogReady);
-        }
-    }
-
-    fn finish(&mut self, outcome: Outcome, actions: &mut Vec<Action>) {
-        self.phase = Phase::Finished;
-        actions.push(Action::Finish(outcome));
+    fn grace(&self) -> Duration {
+        self.current.as_ref().map_or(Duration::ZERO, |current| current.policy.grace)
     }
 }
 

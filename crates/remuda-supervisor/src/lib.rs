@@ -22,21 +22,27 @@
 //! - A worker that loses its control socket ends by itself, so that a supervisor killed
 //!   with SIGKILL leaves no orphan.
 
+mod admin;
 mod backoff;
 mod compile;
 mod error;
 mod fleet;
+mod helpers;
+mod ledger;
 mod lifecycle;
 mod link;
 mod listeners;
+mod orders;
 mod reap;
 mod roster;
 mod run;
 mod signals;
 mod spawn;
 mod sys;
+mod view;
+mod watch;
 
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf, process::Command};
 
 use remuda_config::Config;
 
@@ -45,12 +51,36 @@ pub use listeners::BindError;
 pub use run::run;
 
 /// What to serve, and how to start the processes that do.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Plan {
     pub config: Config,
+    pub program: Program,
+    /// Where the next configuration comes from.
+    pub source: ConfigSource,
+}
+
+/// How to start this program once more, as worker or compiler.
+#[derive(Clone, Debug)]
+pub struct Program {
     /// Started again as `EXECUTABLE worker` and `EXECUTABLE compile …`. `/proc/self/exe`
     /// goes on naming the running program after the file was replaced on disk.
     pub executable: PathBuf,
     /// Variables that workers and compilers get on top of the inherited environment.
     pub environment: Vec<(String, String)>,
+}
+
+/// Reads the configuration again, for a reload; says what is wrong with it otherwise.
+pub struct ConfigSource(pub Box<dyn FnMut() -> Result<Config, String> + Send>);
+
+impl fmt::Debug for ConfigSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ConfigSource")
+    }
+}
+
+impl Program {
+    /// Gives a child the environment that it is to have.
+    fn prepare(&self, command: &mut Command) {
+        command.envs(self.environment.iter().map(|(key, value)| (key, value)));
+    }
 }

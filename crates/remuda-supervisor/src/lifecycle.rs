@@ -1,11 +1,12 @@
 //! The life of one worker process: its states, and every way from one to the next.
 //!
-//! Pure. Owner: the [fleet](crate::fleet), one [`Worker`] per process. Invariant: a
-//! worker always has an instant at which patience ends, except while it is ready, and
-//! is killed at most once.
+//! Pure. Owner: the [fleet](crate::fleet), one [`Worker`] per process. Invariants: a
+//! worker always has an instant at which patience ends: with its start, with its silence,
+//! with its leaving; it is killed at most once.
 
 use std::time::{Duration, Instant};
 
+use remuda_control::Heartbeat;
 use rustix::process::Pid;
 
 use crate::backoff::EARLY;
@@ -13,6 +14,43 @@ use crate::backoff::EARLY;
 /// Names one worker process for as long as the server runs, as a pid cannot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct WorkerId(pub(crate) u64);
+
+/// Names the workers of one configuration; counts from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct GenerationId(pub(crate) u64);
+
+/// Why a worker was or is to be replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Why {
+    /// It ended by itself.
+    Exited,
+    /// A signal ended it that nobody here sent.
+    Killed,
+    /// It broke the rules of the control socket, or a deadline.
+    Broken,
+    Silent,
+    MaxRequests,
+    MaxLifetime,
+    Rss,
+    /// An operator wants it.
+    Restart,
+}
+
+impl Why {
+    /// As in the label of the metric.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Exited => "exited",
+            Self::Killed => "killed",
+            Self::Broken => "broken",
+            Self::Silent => "silent",
+            Self::MaxRequests => "max_requests",
+            Self::MaxLifetime => "max_lifetime",
+            Self::Rss => "rss",
+            Self::Restart => "restart",
+        }
+    }
+}
 
 /// Where in its life a worker is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,15 +89,27 @@ impl State {
 #[derive(Debug)]
 pub(crate) struct Worker {
     pub(crate) slot: usize,
+    pub(crate) generation: GenerationId,
     pub(crate) pid: Option<Pid>,
+    /// What it said last of itself.
+    pub(crate) heartbeat: Heartbeat,
+    /// Resident bytes when they were measured last.
+    pub(crate) rss: u64,
+    /// Requests after which it is to be replaced.
+    pub(crate) max_requests: Option<u64>,
     state: State,
     started: Instant,
     was_ready: bool,
+    /// When it was heard last, from its being ready on.
+    heard: Instant,
+    /// It has been asked what holds it up.
+    asked: bool,
+    patience: Patience,
     /// When patience with it ends; `None` while it is ready, and once it was killed.
     kill_at: Option<Instant>,
     killed: bool,
-    /// The first thing that went wrong, in words.
-    failure: Option<String>,
+    /// The first thing that went wrong, in a word and in words.
+    failure: Option<(Why, String)>,
 }
 
 /// What is left of a worker after its death.
@@ -69,19 +119,57 @@ pub(crate) struct Remains {
     pub(crate) failed_boot: bool,
     /// Too soon for the next one to be started without a pause.
     pub(crate) early: bool,
+    /// What went wrong before its end, if anything did.
+    pub(crate) why: Option<Why>,
     pub(crate) reason: String,
 }
 
+/// How long to wait for a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Patience {
+    /// Until it is ready.
+    pub(crate) boot: Duration,
+    /// For its next heartbeat.
+    pub(crate) silence: Duration,
+}
+
+/// What to do about a worker that is silent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Silence {
+    /// Have it say what holds it up, once.
+    Ask(Duration),
+    /// It has been silent for as long as the configuration allows.
+    TooLong(Duration),
+}
+
+/// Silent for this long, a worker is asked what it does.
+const ASK_AFTER: Duration = Duration::from_secs(1);
+
+/// How long a silent worker may take to write its report and end.
+pub(crate) const LAST_REPORT: Duration = Duration::from_secs(2);
+
 impl Worker {
-    /// A worker that starts now and must be ready `boot_timeout` later.
-    pub(crate) fn starting(slot: usize, now: Instant, boot_timeout: Duration) -> Self {
+    /// A worker that starts now.
+    pub(crate) fn starting(
+        slot: usize,
+        generation: GenerationId,
+        patience: Patience,
+        now: Instant,
+    ) -> Self {
         Self {
             slot,
+            generation,
             pid: None,
+            heartbeat: Heartbeat::default(),
+            rss: 0,
+            max_requests: None,
             state: State::Starting,
             started: now,
             was_ready: false,
-            kill_at: Some(later(now, boot_timeout)),
+            heard: now,
+            asked: false,
+            patience,
+            kill_at: Some(later(now, patience.boot)),
             killed: false,
             failure: None,
         }
@@ -96,14 +184,64 @@ impl Worker {
         now.saturating_duration_since(self.started)
     }
 
+    pub(crate) fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// Time since it was heard last, or since its start.
+    pub(crate) fn silent_for(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.heard)
+    }
+
+    /// It accepts connections, as far as anybody knows.
+    pub(crate) fn is_well(&self, now: Instant) -> bool {
+        self.state == State::Ready && self.silent_for(now) < 2 * ASK_AFTER
+    }
+
     /// It can serve; false if that comes too late to matter.
-    pub(crate) fn became_ready(&mut self) -> bool {
+    pub(crate) fn became_ready(&mut self, now: Instant) -> bool {
         self.was_ready = true;
+        self.heard = now;
         let became_ready = self.change(Change::BecameReady);
         if became_ready && !self.killed {
             self.kill_at = None;
         }
         became_ready
+    }
+
+    /// Its event loop turns; how long it did not, if it has been asked why.
+    pub(crate) fn beat(&mut self, heartbeat: Heartbeat, now: Instant) -> Option<Duration> {
+        let silent = self.silent_for(now);
+        self.heartbeat = heartbeat;
+        self.heard = now;
+        std::mem::take(&mut self.asked).then_some(silent)
+    }
+
+    /// Nobody listened, so its silence means nothing.
+    pub(crate) fn excuse(&mut self, now: Instant) {
+        self.heard = now;
+    }
+
+    /// What to do about its silence, if anything.
+    pub(crate) fn silence(&mut self, now: Instant) -> Option<Silence> {
+        let deadline = self.silence_deadline()?;
+        if deadline > now {
+            return None;
+        }
+        let silent = self.silent_for(now);
+        if silent >= self.patience.silence {
+            return Some(Silence::TooLong(silent));
+        }
+        self.asked = true;
+        Some(Silence::Ask(silent))
+    }
+
+    /// When its silence calls for something next.
+    fn silence_deadline(&self) -> Option<Instant> {
+        let timeout = self.patience.silence;
+        let patience = if self.asked { timeout } else { timeout.min(ASK_AFTER) };
+        let expected = self.was_ready && !self.killed && self.failure.is_none();
+        expected.then(|| later(self.heard, patience))
     }
 
     /// It takes nothing new from now on and should be gone by `kill_at`; false if it was
@@ -124,8 +262,8 @@ impl Worker {
     }
 
     /// Remembers what went wrong, if nothing did before.
-    pub(crate) fn fails(&mut self, reason: String) {
-        self.failure.get_or_insert(reason);
+    pub(crate) fn fails(&mut self, why: Why, reason: String) {
+        self.failure.get_or_insert((why, reason));
     }
 
     /// Nobody waits for it any more; false if it was killed before.
@@ -135,8 +273,9 @@ impl Worker {
         !std::mem::replace(&mut self.killed, true)
     }
 
+    /// When something has to be done about it, if it does nothing itself.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.kill_at
+        self.kill_at.into_iter().chain(self.silence_deadline()).min()
     }
 
     /// Why it must be killed now, if it must.
@@ -154,7 +293,11 @@ impl Worker {
         Remains {
             failed_boot: !self.was_ready,
             early: early || !self.was_ready,
-            reason: self.failure.map_or(how.clone(), |failure| format!("{failure} ({how})")),
+            why: self.failure.as_ref().map(|(why, _)| *why),
+            reason: match self.failure {
+                Some((_, failure)) => format!("{failure} ({how})"),
+                None => how,
+            },
         }
     }
 
@@ -178,7 +321,8 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn worker(now: Instant) -> Worker {
-        Worker::starting(0, now, 60 * SECOND)
+        let patience = Patience { boot: 60 * SECOND, silence: 30 * SECOND };
+        Worker::starting(0, GenerationId(1), patience, now)
     }
 
     #[test]
@@ -204,8 +348,8 @@ mod tests {
             worker.overdue(now + 60 * SECOND).as_deref(),
             Some("not ready 60.0s after its start")
         );
-        assert!(worker.became_ready());
-        assert_eq!(worker.deadline(), None);
+        assert!(worker.became_ready(now));
+        assert_eq!(worker.deadline(), Some(now + ASK_AFTER));
         assert_eq!(worker.overdue(now + 3600 * SECOND), None);
     }
 
@@ -216,7 +360,35 @@ mod tests {
         assert!(worker.leaves(now + 5 * SECOND));
         assert!(!worker.leaves(now + 50 * SECOND));
         assert_eq!(worker.deadline(), Some(now + 5 * SECOND));
-        assert!(!worker.became_ready());
+        assert!(!worker.became_ready(now));
+    }
+
+    #[test]
+    fn a_silent_worker_is_asked_once_and_given_up_at_the_timeout() {
+        let now = Instant::now();
+        let mut worker = worker(now);
+        assert_eq!(worker.silence(now + 50 * SECOND), None, "it is starting");
+        worker.became_ready(now);
+        assert_eq!(worker.silence(now + SECOND / 2), None);
+        assert!(worker.is_well(now + SECOND));
+        assert_eq!(worker.silence(now + SECOND), Some(Silence::Ask(SECOND)));
+        assert_eq!(worker.silence(now + 2 * SECOND), None);
+        assert!(!worker.is_well(now + 2 * SECOND));
+        assert_eq!(worker.deadline(), Some(now + 30 * SECOND));
+        let late = worker.silence(now + 31 * SECOND);
+        assert_eq!(late, Some(Silence::TooLong(31 * SECOND)));
+    }
+
+    #[test]
+    fn a_heartbeat_ends_a_silence() {
+        let now = Instant::now();
+        let mut worker = worker(now);
+        worker.became_ready(now);
+        assert_eq!(worker.beat(Heartbeat::default(), now + SECOND / 2), None);
+        worker.silence(now + 3 * SECOND);
+        let silent = worker.beat(Heartbeat::default(), now + 4 * SECOND);
+        assert_eq!(silent, Some(7 * SECOND / 2));
+        assert_eq!(worker.deadline(), Some(now + 5 * SECOND));
     }
 
     #[test]
@@ -242,9 +414,9 @@ mod tests {
     fn what_the_worker_said_comes_before_how_it_ended() {
         let now = Instant::now();
         let mut worker = worker(now);
-        worker.became_ready();
-        worker.fails("no memory".into());
-        worker.fails("something after that".into());
+        worker.became_ready(now);
+        worker.fails(Why::Exited, "no memory".into());
+        worker.fails(Why::Broken, "something after that".into());
         let remains = worker.exited("exited with code 70".into(), now + 6 * SECOND);
         assert!(!remains.failed_boot && !remains.early);
         assert_eq!(remains.reason, "no memory (exited with code 70)");

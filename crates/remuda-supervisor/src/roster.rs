@@ -5,9 +5,9 @@
 //! for dying is known before its death; it is never signalled after it was reaped, for
 //! its pid may be somebody else's by then.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
-use remuda_control::ToWorker;
+use remuda_control::{Scoreboard, ToWorker};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{fleet::Event, lifecycle::WorkerId, link::Link, reap::Exit};
@@ -18,6 +18,7 @@ pub(crate) struct Roster(BTreeMap<WorkerId, Process>);
 #[derive(Debug)]
 struct Process {
     pid: Pid,
+    seat: TakenSeat,
     link: Link,
     /// How it ended, once it was reaped.
     exit: Option<Exit>,
@@ -25,9 +26,34 @@ struct Process {
     silent: bool,
 }
 
+/// A seat on the scoreboard, vacant again when it is dropped.
+#[derive(Debug)]
+pub(crate) struct TakenSeat {
+    scoreboard: Arc<Scoreboard>,
+    pub(crate) number: usize,
+}
+
+impl Drop for TakenSeat {
+    fn drop(&mut self) {
+        self.scoreboard.clear(self.number);
+    }
+}
+
 impl Roster {
-    pub(crate) fn add(&mut self, worker: WorkerId, pid: Pid, link: Link) {
-        self.0.insert(worker, Process { pid, link, exit: None, silent: false });
+    /// A seat that no process has, if there is one.
+    pub(crate) fn take_seat(&self, scoreboard: &Arc<Scoreboard>) -> Option<TakenSeat> {
+        let number = Scoreboard::vacant(self.0.values().map(|process| process.seat.number))?;
+        Some(TakenSeat { scoreboard: Arc::clone(scoreboard), number })
+    }
+
+    pub(crate) fn add(&mut self, worker: WorkerId, pid: Pid, seat: TakenSeat, link: Link) {
+        self.0.insert(worker, Process { pid, seat, link, exit: None, silent: false });
+    }
+
+    /// The processes that have not been reaped.
+    pub(crate) fn running(&self) -> impl Iterator<Item = (WorkerId, Pid)> {
+        let running = self.0.iter().filter(|(_, process)| process.exit.is_none());
+        running.map(|(worker, process)| (*worker, process.pid))
     }
 
     /// Sends `message`; false if the worker does not read its messages.
@@ -44,13 +70,14 @@ impl Roster {
         }
     }
 
-    /// A child was reaped.
-    pub(crate) fn reaped(&mut self, pid: Pid, exit: Exit) -> Option<Event> {
-        let mut alive = self.0.iter_mut().filter(|(_, process)| process.exit.is_none());
-        let Some((&worker, process)) = alive.find(|(_, process)| process.pid == pid) else {
-            tracing::debug!(pid = pid.as_raw_pid(), %exit, "reaped a process of somebody else");
-            return None;
-        };
+    /// Whose process this is, if it is a worker's and has not been reaped.
+    pub(crate) fn owner(&self, pid: Pid) -> Option<WorkerId> {
+        self.running().find(|(_, running)| *running == pid).map(|(worker, _)| worker)
+    }
+
+    /// A worker's process was reaped.
+    pub(crate) fn reaped(&mut self, worker: WorkerId, exit: Exit) -> Option<Event> {
+        let process = self.0.get_mut(&worker)?;
         process.exit = Some(exit);
         process.link.process_is_gone();
         self.remove_if_gone(worker)
@@ -84,7 +111,11 @@ mod tests {
         let (inbox, _) = mpsc::channel(1);
         let link = Link::open(WORKER, ours, inbox, &TaskTracker::new(), CancellationToken::new());
         let mut roster = Roster::default();
-        roster.add(WORKER, PID, link);
+        let scoreboard = Arc::new(Scoreboard::create().expect("a scoreboard"));
+        let seat = roster.take_seat(&scoreboard).expect("a seat");
+        roster.add(WORKER, PID, seat, link);
+        let next = roster.take_seat(&scoreboard).expect("another seat");
+        assert_ne!(next.number, roster.0[&WORKER].seat.number);
         roster
     }
 
@@ -95,21 +126,21 @@ mod tests {
     #[tokio::test]
     async fn a_worker_is_gone_once_it_is_reaped_and_silent_in_either_order() {
         let mut roster = self::roster();
-        assert!(roster.reaped(PID, Exit::Code(3)).is_none());
+        assert!(roster.reaped(WORKER, Exit::Code(3)).is_none());
         assert!(is_exit(roster.fell_silent(WORKER)));
 
         let mut roster = self::roster();
         assert!(matches!(roster.fell_silent(WORKER), Some(Event::HungUp { worker: WORKER })));
-        assert!(is_exit(roster.reaped(PID, Exit::Code(3))));
+        assert!(is_exit(roster.reaped(WORKER, Exit::Code(3))));
     }
 
     #[tokio::test]
     async fn strangers_and_pids_that_come_back_are_nobody_here() {
         let mut roster = self::roster();
-        let stranger = Pid::from_raw(4_000_000).expect("a pid");
-        assert!(roster.reaped(stranger, Exit::Code(0)).is_none());
-        assert!(roster.reaped(PID, Exit::Code(3)).is_none());
-        assert!(roster.reaped(PID, Exit::Code(0)).is_none());
+        assert_eq!(roster.owner(Pid::from_raw(4_000_000).expect("a pid")), None);
+        assert_eq!(roster.owner(PID), Some(WORKER));
+        assert!(roster.reaped(WORKER, Exit::Code(3)).is_none());
+        assert_eq!(roster.owner(PID), None);
         assert!(is_exit(roster.fell_silent(WORKER)));
     }
 }

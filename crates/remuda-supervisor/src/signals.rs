@@ -17,19 +17,32 @@ pub(crate) enum Signal {
     Quit,
 }
 
-/// Signals with a meaning in the design whose behaviour comes later.
-const LATER: [(&str, i32); 5] = [
-    ("SIGHUP", Number::HUP.as_raw()),
-    ("SIGTTIN", Number::TTIN.as_raw()),
-    ("SIGTTOU", Number::TTOU.as_raw()),
-    ("SIGUSR1", Number::USR1.as_raw()),
-    ("SIGUSR2", Number::USR2.as_raw()),
+/// An order to a server that stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    Reload,
+    OneMore,
+    OneFewer,
+    ReopenLogs,
+    Upgrade,
+}
+
+/// Which signal orders what.
+const COMMANDS: [(Number, &str, Command); 5] = [
+    (Number::HUP, "SIGHUP", Command::Reload),
+    (Number::TTIN, "SIGTTIN", Command::OneMore),
+    (Number::TTOU, "SIGTTOU", Command::OneFewer),
+    (Number::USR1, "SIGUSR1", Command::ReopenLogs),
+    (Number::USR2, "SIGUSR2", Command::Upgrade),
 ];
 
 /// What a signal told us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Received {
+    /// End.
     Order(Signal),
+    /// Another order; its signal's name.
+    Command(Command, &'static str),
     /// At least one child has ended.
     ChildEnded,
 }
@@ -39,8 +52,7 @@ pub(crate) struct Signals {
     interrupt: unix::Signal,
     quit: unix::Signal,
     child: unix::Signal,
-    /// Reload, scaling, log rotation, upgrade: taken, and without effect for now.
-    later: Vec<(&'static str, unix::Signal)>,
+    commands: Vec<(Command, &'static str, unix::Signal)>,
 }
 
 impl Signals {
@@ -54,38 +66,37 @@ impl Signals {
             interrupt: unix::signal(SignalKind::interrupt())?,
             quit: unix::signal(SignalKind::quit())?,
             child: unix::signal(SignalKind::child())?,
-            later: LATER
+            commands: COMMANDS
                 .iter()
-                .map(|&(name, number)| Ok((name, unix::signal(SignalKind::from_raw(number))?)))
+                .map(|(number, name, command)| {
+                    let kind = SignalKind::from_raw(number.as_raw());
+                    Ok((*command, *name, unix::signal(kind)?))
+                })
                 .collect::<io::Result<_>>()?,
         })
     }
 
     /// The next signal; cancel safe. Orders come before the deaths they may have caused.
-    ///
-    /// Signals that a later release acts on are taken, lest their default action end or
-    /// stop the server, and only logged.
     pub(crate) async fn next(&mut self) -> Received {
-        loop {
-            let signal = tokio::select! {
-                biased;
-                _ = self.quit.recv() => return Received::Order(Signal::Quit),
-                _ = self.terminate.recv() => return Received::Order(Signal::Terminate),
-                _ = self.interrupt.recv() => return Received::Order(Signal::Interrupt),
-                _ = self.child.recv() => return Received::ChildEnded,
-                Some(signal) = first_of(&mut self.later) => signal,
-            };
-            tracing::warn!(signal, "this signal has no effect yet");
+        tokio::select! {
+            biased;
+            _ = self.quit.recv() => Received::Order(Signal::Quit),
+            _ = self.terminate.recv() => Received::Order(Signal::Terminate),
+            _ = self.interrupt.recv() => Received::Order(Signal::Interrupt),
+            _ = self.child.recv() => Received::ChildEnded,
+            (command, name) = first_of(&mut self.commands) => Received::Command(command, name),
         }
     }
 }
 
-/// The name of the next signal of several.
-async fn first_of(signals: &mut [(&'static str, unix::Signal)]) -> Option<&'static str> {
+/// The next signal of several.
+async fn first_of(
+    signals: &mut [(Command, &'static str, unix::Signal)],
+) -> (Command, &'static str) {
     std::future::poll_fn(|cx| {
-        for (name, signal) in &mut *signals {
+        for (command, name, signal) in &mut *signals {
             if signal.poll_recv(cx).is_ready() {
-                return Poll::Ready(Some(*name));
+                return Poll::Ready((*command, *name));
             }
         }
         Poll::Pending

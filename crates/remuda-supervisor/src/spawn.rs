@@ -2,14 +2,14 @@
 //!
 //! Owner: the [supervisor](crate::run), one [`Launcher`] for all workers that are started
 //! from one configuration. Invariant: a worker has its control socket as descriptor
-//! [`CONTROL_DESCRIPTOR`], the listeners right after it, and a process group of its own,
-//! so that Ctrl-C on a terminal reaches the supervisor alone, which then drains.
+//! [`CONTROL_DESCRIPTOR`], the scoreboard as [`SCOREBOARD_DESCRIPTOR`], its listeners from
+//! [`FIRST_LISTENER_DESCRIPTOR`] on, and a process group of its own, so that Ctrl-C on a
+//! terminal reaches the supervisor alone, which then drains.
 
 use std::{
-    ffi::OsStr,
     io,
     os::{
-        fd::{AsFd, OwnedFd, RawFd},
+        fd::{AsFd, OwnedFd},
         unix::{net::UnixStream, process::CommandExt},
     },
     path::PathBuf,
@@ -17,18 +17,30 @@ use std::{
 };
 
 use command_fds::{CommandFdExt, FdMapping};
-use remuda_config::LogLevel;
-use remuda_control::{CONTROL_DESCRIPTOR, FIRST_LISTENER_DESCRIPTOR, InheritedListener, WorkerSetup};
+use remuda_config::{Config, LogLevel};
+use remuda_control::{
+    CONTROL_DESCRIPTOR, FIRST_LISTENER_DESCRIPTOR, InheritedListener, SCOREBOARD_DESCRIPTOR,
+    Scoreboard, WorkerSetup,
+};
 use rustix::process::Pid;
 
-use crate::{Plan, listeners::Listeners};
+use crate::{Program, lifecycle::GenerationId, listeners::Listener};
 
-/// What workers are started with.
+/// What the workers of one generation are started with.
 #[derive(Debug)]
 pub(crate) struct Launcher {
-    pub(crate) plan: Plan,
+    pub(crate) generation: GenerationId,
+    pub(crate) config: Config,
     /// The compiled component of each route.
     pub(crate) artifacts: Vec<PathBuf>,
+}
+
+/// Where a worker is to live.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Berth {
+    pub(crate) slot: usize,
+    /// On the scoreboard.
+    pub(crate) seat: usize,
 }
 
 /// A process that has just been started, and our end of its control socket.
@@ -40,25 +52,33 @@ pub(crate) struct Launched {
 
 impl Launcher {
     /// Starts a worker; it waits for its [`setup`](Self::setup) then.
-    pub(crate) fn launch(&self, listeners: &Listeners) -> io::Result<Launched> {
+    pub(crate) fn launch<'a>(
+        &self,
+        program: &Program,
+        scoreboard: &Scoreboard,
+        listeners: impl Iterator<Item = &'a Listener>,
+    ) -> io::Result<Launched> {
         let (ours, theirs) = UnixStream::pair()?;
         ours.set_nonblocking(true)?;
         theirs.set_nonblocking(true)?;
-        let mut handed_over =
-            vec![FdMapping { parent_fd: theirs.into(), child_fd: CONTROL_DESCRIPTOR }];
-        for (child_fd, listener) in (FIRST_LISTENER..).zip(listeners.iter()) {
-            let parent_fd: OwnedFd = listener.as_fd().try_clone_to_owned()?;
-            handed_over.push(FdMapping { parent_fd, child_fd });
+        let copy = |fd: &dyn AsFd| fd.as_fd().try_clone_to_owned();
+        let mut handed_over: Vec<(OwnedFd, i32)> =
+            vec![(theirs.into(), CONTROL_DESCRIPTOR), (copy(scoreboard)?, SCOREBOARD_DESCRIPTOR)];
+        for (descriptor, listener) in (FIRST_LISTENER_DESCRIPTOR..).zip(listeners) {
+            handed_over.push((copy(listener)?, descriptor));
         }
 
-        let mut command = Command::new(&self.plan.executable);
+        let mut command = Command::new(&program.executable);
         command.arg("worker").stdin(Stdio::null()).process_group(0);
-        if self.plan.config.log.level != LogLevel::Debug {
+        if self.config.log.level != LogLevel::Debug {
             // Backtraces of guest errors would be captured on the hot path otherwise.
             command.env("RUST_BACKTRACE", "0");
         }
-        command.envs(self.plan.environment.iter().map(|(key, value)| (key, OsStr::new(value))));
-        command.fd_mappings(handed_over).map_err(io::Error::other)?;
+        program.prepare(&mut command);
+        let mapping = |(parent_fd, child_fd)| FdMapping { parent_fd, child_fd };
+        command
+            .fd_mappings(handed_over.into_iter().map(mapping).collect())
+            .map_err(io::Error::other)?;
         let child = command.spawn()?;
 
         let control = tokio::net::UnixStream::from_std(ours)?;
@@ -66,13 +86,17 @@ impl Launcher {
     }
 
     /// The first message to a worker started with the same listeners.
-    pub(crate) fn setup(&self, slot: usize, listeners: &Listeners) -> WorkerSetup {
-        let inherited = (FIRST_LISTENER..).zip(listeners.iter());
+    pub(crate) fn setup<'a>(
+        &self,
+        Berth { slot, seat }: Berth,
+        listeners: impl Iterator<Item = &'a Listener>,
+    ) -> WorkerSetup {
+        let inherited = (FIRST_LISTENER_DESCRIPTOR..).zip(listeners);
         WorkerSetup {
             slot,
-            generation: 1,
-            seat: 0,
-            config: self.plan.config.clone(),
+            generation: self.generation.0,
+            seat,
+            config: self.config.clone(),
             listeners: inherited
                 .map(|(descriptor, listener)| InheritedListener {
                     descriptor,
@@ -83,5 +107,3 @@ impl Launcher {
         }
     }
 }
-
-const FIRST_LISTENER: RawFd = FIRST_LISTENER_DESCRIPTOR;

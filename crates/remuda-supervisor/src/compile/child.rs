@@ -9,14 +9,10 @@ use std::{
     process::{Command, Stdio},
 };
 
-use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
-use tokio::{io::AsyncReadExt, net::unix::pipe::Receiver};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::{io::AsyncReadExt, net::unix::pipe::Receiver, sync::oneshot};
 
-use crate::{
-    Plan,
-    reap::{Exit, reap},
-    signals::{Received, Signals},
-};
+use crate::{Program, helpers::Helpers, reap::Exit};
 
 /// Bytes kept of each of the compiler's streams; the rest is read and dropped.
 const KEPT: u64 = 256 * 1024;
@@ -37,18 +33,21 @@ pub(super) struct Finished {
 impl Child {
     /// Starts `EXECUTABLE compile --json --supervised --cache DIR COMPONENT`, in which
     /// `--supervised` makes it end with this process, however that ends.
-    pub(super) fn start(plan: &Plan, component: &Path) -> io::Result<Self> {
-        let mut command = Command::new(&plan.executable);
-        command
-            .args(["compile", "--json", "--supervised", "--cache"])
-            .arg(&plan.config.cache)
-            .arg(component);
-        command.envs(plan.environment.iter().map(|(key, value)| (key, value)));
+    pub(super) fn start(
+        program: &Program,
+        cache: &Path,
+        component: &Path,
+        helpers: &Helpers,
+    ) -> io::Result<Self> {
+        let mut command = Command::new(&program.executable);
+        command.args(["compile", "--json", "--supervised", "--cache"]).arg(cache).arg(component);
+        program.prepare(&mut command);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // Ctrl-C on a terminal is for the supervisor, which then ends this one.
         command.process_group(0);
         let mut child = command.spawn()?;
-        let process = Running { pid: Pid::from_child(&child), exit: None };
+        let pid = Pid::from_child(&child);
+        let process = Running { pid, exit: helpers.expect(pid) };
         Ok(Self {
             process,
             stdout: pipe(child.stdout.take().map(OwnedFd::from))?,
@@ -56,29 +55,12 @@ impl Child {
         })
     }
 
-    /// Waits for its end, or for an order to end the server: then there is no result.
-    pub(super) async fn finish(mut self, signals: &mut Signals) -> io::Result<Option<Finished>> {
-        let output = async { tokio::try_join!(read(self.stdout), read(self.stderr)) };
-        tokio::pin!(output);
-        let mut streams = None;
-        loop {
-            tokio::select! {
-                biased;
-                received = signals.next() => match received {
-                    Received::Order(signal) => {
-                        tracing::info!(signal = signal.name(), "stopping before the start");
-                        return Ok(None);
-                    }
-                    Received::ChildEnded => self.process.reap(),
-                },
-                read = &mut output, if streams.is_none() => streams = Some(read?),
-            }
-            if let (Some(exit), Some((stdout, stderr))) = (self.process.exit, &mut streams) {
-                let stdout = std::mem::take(stdout);
-                let stderr = String::from_utf8_lossy(stderr).into_owned();
-                return Ok(Some(Finished { exit, stdout, stderr }));
-            }
-        }
+    /// Waits for its end.
+    pub(super) async fn finish(mut self) -> io::Result<Finished> {
+        let (stdout, stderr) = tokio::try_join!(read(self.stdout), read(self.stderr))?;
+        let exit = (&mut self.process.exit).await.map_err(io::Error::other)?;
+        let stderr = String::from_utf8_lossy(&stderr).into_owned();
+        Ok(Finished { exit, stdout, stderr })
     }
 }
 
@@ -96,22 +78,15 @@ async fn read(mut stream: Receiver) -> io::Result<Vec<u8>> {
 /// A process that is killed when it is no longer wanted.
 struct Running {
     pid: Pid,
-    exit: Option<Exit>,
-}
-
-impl Running {
-    fn reap(&mut self) {
-        let ours = reap().into_iter().find(|(pid, _)| *pid == self.pid);
-        self.exit = self.exit.or(ours.map(|(_, exit)| exit));
-    }
+    exit: oneshot::Receiver<Exit>,
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if self.exit.is_none() {
-            // Whatever goes wrong here, the kernel kills it when this process ends.
+        // Reaped or not, nobody else can have its pid before the loop goes on; the loop
+        // reaps it then, and the kernel does when this process ends.
+        if self.exit.try_recv() == Err(oneshot::error::TryRecvError::Empty) {
             let _ = kill_process(self.pid, Signal::KILL);
-            let _ = waitpid(Some(self.pid), WaitOptions::empty());
         }
     }
 }

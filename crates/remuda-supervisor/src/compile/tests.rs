@@ -8,9 +8,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::timeout;
+use tokio::time::sleep;
 
 use super::*;
+use crate::{reap::reap, signals::Signals};
 
 #[path = "../../tests/support/config.rs"]
 mod support;
@@ -23,7 +24,7 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 fn compile_with(
     script: &str,
     components: &[&str],
-) -> (Result<Option<Vec<PathBuf>>, SupervisorError>, Vec<String>) {
+) -> (Result<Vec<PathBuf>, SupervisorError>, Vec<String>) {
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = tempfile::tempdir().expect("a folder");
     let executable = folder.path().join("remuda");
@@ -40,13 +41,25 @@ fn compile_with(
             .push(remuda_config::Route { component: PathBuf::from(component), ..route.clone() });
     }
     let environment = vec![("GREETING".to_owned(), "hello".to_owned())];
-    let plan = Plan { config, executable, environment };
+    let program = Program { executable, environment };
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let result = runtime.block_on(async {
         let mut signals = Signals::listen().expect("signals");
-        let limit = Duration::from_secs(60);
-        timeout(limit, compile_all(&plan, &mut signals)).await.expect("an end")
+        let helpers = Helpers::default();
+        let reaping = async {
+            loop {
+                signals.next().await;
+                for (pid, exit) in reap() {
+                    helpers.reaped(pid, exit);
+                }
+            }
+        };
+        tokio::select! {
+            result = compile_all(&program, &config, &helpers) => result,
+            () = reaping => unreachable!("it never ends"),
+            () = sleep(Duration::from_secs(60)) => panic!("waited in vain for an end"),
+        }
     });
     let runs = fs::read_to_string(&runs).unwrap_or_default();
     (result, runs.lines().map(str::to_owned).collect())
@@ -62,7 +75,7 @@ fn each_distinct_component_is_compiled_once_and_each_route_gets_its_artifact() {
     let (artifacts, runs) = compile_with(script, &["a.wasm", "b.wasm", "a.wasm"]);
     let expected =
         ["/cache/a.wasm.cwasm", "/cache/b.wasm.cwasm", "/cache/a.wasm.cwasm"].map(PathBuf::from);
-    assert_eq!(artifacts.expect("compiled"), Some(expected.to_vec()));
+    assert_eq!(artifacts.expect("compiled"), expected);
     assert_eq!(
         runs,
         [
@@ -75,7 +88,7 @@ fn each_distinct_component_is_compiled_once_and_each_route_gets_its_artifact() {
 #[test]
 fn the_environment_is_handed_on() {
     let (artifacts, _) = compile_with(r#"echo "{\"artifact\": \"$GREETING\"}""#, &["a.wasm"]);
-    assert_eq!(artifacts.expect("compiled"), Some(vec![PathBuf::from("hello")]));
+    assert_eq!(artifacts.expect("compiled"), [PathBuf::from("hello")]);
 }
 
 #[test]

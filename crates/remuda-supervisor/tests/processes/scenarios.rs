@@ -35,6 +35,13 @@ scenarios![
     an_order_to_end_is_obeyed_while_compiling,
     an_address_in_use_ends_the_server,
     a_unix_socket_is_removed_at_the_end,
+    a_reload_replaces_every_worker,
+    what_is_wrong_with_a_reload_changes_nothing,
+    a_reload_of_workers_that_are_never_ready_is_given_up,
+    a_reload_that_comes_during_a_reload_comes_after_it,
+    more_and_fewer_workers_on_a_signal,
+    a_silent_worker_is_aborted_and_replaced,
+    a_worker_that_lived_long_enough_is_replaced,
 ];
 
 fn one_line_says_what_is_served_and_where() {
@@ -205,6 +212,124 @@ fn a_unix_socket_is_removed_at_the_end() {
     server.signal(Signal::TERM);
     assert_eq!(server.wait(), Some(0));
     assert!(!path.exists());
+}
+
+fn a_reload_replaces_every_worker() {
+    let server = Server::builder().start().ready();
+    let old = server.ready_workers();
+    server.configure(|config| config.workers.count = 3);
+    server.signal(Signal::HUP);
+    let line = server.wait_for_line("reloaded");
+    assert_eq!((&line["generation"], &line["workers"]), (&2.into(), &3.into()));
+    let new = server.ready_workers().split_off(2);
+    assert_eq!(new.len(), 3);
+    for worker in old {
+        server.wait_until_gone(worker);
+    }
+    assert!(new.contains(&server.ask()));
+    assert!(
+        server.lines("worker exited").iter().all(|line| line["reason"] == "exited with code 0")
+    );
+}
+
+fn what_is_wrong_with_a_reload_changes_nothing() {
+    let server = Server::builder().start().ready();
+    let workers = server.ready_workers();
+    let mut failures = 0;
+    let mut fails = |reason: &str| {
+        server.signal(Signal::HUP);
+        failures += 1;
+        let line = server
+            .wait_for_lines("reload failed, nothing has changed", failures)
+            .remove(failures - 1);
+        let given = line["reason"].as_str().expect("a reason");
+        assert!(given.contains(reason), "{given:?} does not say {reason:?}");
+        assert!(workers.contains(&server.ask()));
+    };
+    server.set_compiler("refuses");
+    fails("the component exports nothing");
+    server.set_compiler("works");
+    server.set_worker("dies");
+    fails("worker 0: exited with code 1");
+    server.set_worker("fails");
+    fails("the component needs more memory");
+    server.set_worker("serves");
+    server.configure(|config| config.workers.backlog = 7);
+    fails("workers.backlog cannot change while the server runs");
+    server.spoil_configuration();
+    fails("key must be a string");
+    assert!(workers.iter().all(|worker| is_running(*worker)));
+    assert!(server.lines("reloaded").is_empty());
+}
+
+fn a_reload_of_workers_that_are_never_ready_is_given_up() {
+    let server = Server::builder().start().ready();
+    server.set_worker("sleeps");
+    server.configure(|config| config.workers.boot_timeout = Duration::from_millis(50));
+    server.signal(Signal::HUP);
+    let line = server.wait_for_line("reload failed, nothing has changed");
+    assert!(line["reason"].as_str().is_some_and(|reason| reason.contains("not ready")), "{line}");
+    assert!(server.ready_workers().contains(&server.ask()));
+}
+
+fn a_reload_that_comes_during_a_reload_comes_after_it() {
+    let server = Server::builder().start().ready();
+    for _ in 0..5 {
+        server.signal(Signal::HUP);
+    }
+    server.wait_for_lines("reloaded", 1);
+    server.signal(Signal::HUP);
+    server.wait_for_lines("reloaded", 2);
+    server.wait_for("the first workers to leave", || {
+        (server.lines("worker exited").len() >= 4).then_some(())
+    });
+    assert!(server.lines("reload failed, nothing has changed").is_empty());
+}
+
+fn more_and_fewer_workers_on_a_signal() {
+    let server = Server::builder().start().ready();
+    server.signal(Signal::TTIN);
+    server.wait_for_lines("worker ready", 3);
+    let third = server.ready_workers()[2];
+    server.signal(Signal::TTOU);
+    server.wait_until_gone(third);
+    server.signal(Signal::TTOU);
+    server.wait_for_lines("worker exited", 2);
+    server.signal(Signal::TTOU);
+    server.wait_for_line("there is no server with so many workers");
+    assert!(server.ready_workers().contains(&server.ask()));
+}
+
+fn a_silent_worker_is_aborted_and_replaced() {
+    let hurry = |config: &mut remuda_config::Config| {
+        config.workers.count = 1;
+        config.workers.heartbeat_timeout = Duration::from_millis(1500);
+    };
+    let server = Server::builder().worker("is silent").configure(hurry).start();
+    server.wait_for_line("listening");
+    server.set_worker("serves");
+    server.wait_for_line("worker is silent");
+    let aborted = server.wait_for_line("aborting a silent worker");
+    let replacement = server.wait_for("a replacement", || server.ready_workers().get(1).copied());
+    server.wait_until_gone(pid_of(&aborted));
+    assert_eq!(server.ask(), replacement);
+    let line = server.wait_for_line("worker exited");
+    let reason = line["reason"].as_str().expect("a reason");
+    assert!(reason.starts_with("silent for ") && reason.contains("SIGABRT"), "{reason}");
+}
+
+fn a_worker_that_lived_long_enough_is_replaced() {
+    let briefly = |config: &mut remuda_config::Config| {
+        config.workers.count = 1;
+        config.workers.max_lifetime = Some(Duration::from_secs(1));
+    };
+    let server = Server::builder().configure(briefly).start().ready();
+    let line = server.wait_for_line("worker replaced");
+    assert_eq!(line["reason"], "max_lifetime");
+    let [first, second, ..] = server.ready_workers()[..] else { panic!("two workers") };
+    assert_eq!(pid_of(&line), first);
+    server.wait_until_gone(first);
+    assert_ne!(first, second);
 }
 
 fn assert_workers_left_by_themselves(server: &Server) {

@@ -2,7 +2,8 @@
 
 use std::{env, fs, io, path::Path, process::ExitCode};
 
-use remuda_supervisor::{Plan, run};
+use remuda_config::Config;
+use remuda_supervisor::{ConfigSource, Plan, Program, run};
 
 pub(crate) fn main(folder: &Path) -> ExitCode {
     tracing_subscriber::fmt()
@@ -13,11 +14,16 @@ pub(crate) fn main(folder: &Path) -> ExitCode {
         .init();
     // Orphans come to the supervisor, as they do to PID 1.
     rustix::process::set_child_subreaper(Some(rustix::process::getpid())).expect("a subreaper");
-    let config = fs::read(folder.join("config.json")).expect("a configuration");
     let plan = Plan {
-        config: serde_json::from_slice(&config).expect("a configuration"),
-        executable: env::current_exe().expect("an executable"),
-        environment: vec![("REMUDA_TEST_GREETING".to_owned(), "hello".to_owned())],
+        config: read(folder).expect("a configuration"),
+        program: Program {
+            executable: env::current_exe().expect("an executable"),
+            environment: vec![("REMUDA_TEST_GREETING".to_owned(), "hello".to_owned())],
+        },
+        source: ConfigSource(Box::new({
+            let folder = folder.to_owned();
+            move || read(&folder)
+        })),
     };
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -28,4 +34,9 @@ pub(crate) fn main(folder: &Path) -> ExitCode {
             ExitCode::from(error.exit_code())
         }
     }
+}
+
+fn read(folder: &Path) -> Result<Config, String> {
+    let text = fs::read(folder.join("config.json")).map_err(|error| error.to_string())?;
+    serde_json::from_slice(&text).map_err(|error| error.to_string())
 }

@@ -49,6 +49,25 @@ impl Server {
         Pid::from_child(&self.process)
     }
 
+    /// From now on, this is in the file of the configuration.
+    pub(crate) fn configure(&self, change: impl FnOnce(&mut Config)) {
+        let text = fs::read(self.folder.path().join("config.json")).expect("a configuration");
+        let mut config = serde_json::from_slice(&text).expect("a configuration");
+        change(&mut config);
+        let text = serde_json::to_string(&config).expect("a configuration");
+        set(self.folder.path(), "config.json", &text);
+    }
+
+    /// Replaces the file of the configuration by what is none.
+    pub(crate) fn spoil_configuration(&self) {
+        set(self.folder.path(), "config.json", "{ this is not it");
+    }
+
+    /// From now on, the compiler behaves like this.
+    pub(crate) fn set_compiler(&self, behaviour: &str) {
+        set(self.folder.path(), "compiler", behaviour);
+    }
+
     /// From now on, workers are started to behave like this.
     pub(crate) fn set_worker(&self, behaviour: &str) {
         set(self.folder.path(), "worker", behaviour);
@@ -71,7 +90,11 @@ impl Server {
     }
 
     pub(crate) fn wait_for_line(&self, message: &str) -> Value {
-        self.wait_for(message, || self.lines(message).into_iter().next())
+        self.wait_for_lines(message, 1).remove(0)
+    }
+
+    pub(crate) fn wait_for_lines(&self, message: &str, count: usize) -> Vec<Value> {
+        self.wait_for(message, || Some(self.lines(message)).filter(|lines| lines.len() >= count))
     }
 
     /// The pid that `name`, a file of the scenario's folder, comes to hold.

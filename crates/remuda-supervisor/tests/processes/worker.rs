@@ -9,7 +9,10 @@ use std::{
     process::{self, Command, ExitCode},
 };
 
-use remuda_control::{CONTROL_DESCRIPTOR, ControlReader, FromWorker, ToWorker, WorkerSetup, split};
+use remuda_control::{
+    CONTROL_DESCRIPTOR, ControlReader, ControlWriter, FromWorker, Heartbeat, ToWorker, WorkerSetup,
+    split,
+};
 use tokio::{io::AsyncWriteExt, net::TcpListener};
 
 use crate::behaviour;
@@ -43,10 +46,21 @@ async fn work(folder: &Path) -> ExitCode {
         }
         "sleeps" | "babbles" => return until_the_supervisor_is_gone(orders).await,
         "leaves an orphan" => leave_an_orphan(folder),
-        "serves" | "stays" | "lingers" => {}
+        "serves" | "stays" | "lingers" | "is silent" => {}
         other => panic!("no such behaviour: {other}"),
     }
     supervisor.send(&FromWorker::Ready).await.expect("sent");
+    if behaviour == "is silent" {
+        // A worker takes the question what holds it up, and goes on.
+        let _asked = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::user_defined1());
+        return until_the_supervisor_is_gone(orders).await;
+    }
+    let beating = tokio::spawn(beat(supervisor));
+    match orders.receive().await {
+        Ok(Some(ToWorker::Serve)) => {}
+        Ok(Some(ToWorker::Drain { .. }) | None) => return ExitCode::SUCCESS,
+        other => panic!("told {other:?} instead of to serve"),
+    }
     tokio::select! {
         () = serve(&setup) => return ExitCode::FAILURE,
         () = end(&mut orders, behaviour == "stays") => {}
@@ -55,7 +69,18 @@ async fn work(folder: &Path) -> ExitCode {
         // The listener is closed, but something does not finish.
         return until_the_supervisor_is_gone(orders).await;
     }
+    beating.abort();
     ExitCode::SUCCESS
+}
+
+async fn beat(mut supervisor: ControlWriter<FromWorker>) {
+    let mut ticks = tokio::time::interval(Heartbeat::INTERVAL / 2);
+    loop {
+        ticks.tick().await;
+        if supervisor.send(&FromWorker::Heartbeat(Heartbeat::default())).await.is_err() {
+            return;
+        }
+    }
 }
 
 async fn serve(setup: &WorkerSetup) {
@@ -74,7 +99,7 @@ async fn end(orders: &mut ControlReader<ToWorker>, stay: bool) {
     while let Ok(Some(order)) = orders.receive().await {
         match order {
             ToWorker::Drain { .. } if !stay => return,
-            ToWorker::Drain { .. } => {}
+            ToWorker::Drain { .. } | ToWorker::Serve | ToWorker::Snapshot => {}
             ToWorker::Configure(_) => panic!("configured twice"),
         }
     }

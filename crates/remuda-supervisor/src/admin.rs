@@ -1,0 +1,2 @@
+//! Administration.
+pub(crate) mod call;

@@ -1,0 +1,74 @@
+//! From one generation to the next.
+//!
+//! Invariant: the old generation serves until all of the new one is ready; of a new one
+//! that is given up, nobody has served.
+
+use super::{Action, Fleet, Generation, GenerationId, Instant, Policy, Slot, ToWorker, Why};
+use crate::lifecycle::State;
+
+impl Fleet {
+    pub(super) fn loaded(
+        &mut self,
+        id: GenerationId,
+        policy: Policy,
+        now: Instant,
+        actions: &mut Vec<Action>,
+    ) {
+        if !self.is_staying() {
+            let reason = "the server was told to stop".to_owned();
+            return actions.push(Action::ReloadFailed { generation: id, reason });
+        }
+        let generation = Generation::new(id, policy, now);
+        if self.current.is_none() {
+            self.current = Some(generation);
+        } else {
+            self.incoming = Some(generation);
+        }
+    }
+
+    /// Lets the new generation serve, once all of it can.
+    pub(super) fn promote_if_ready(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        let Some(incoming) = &self.incoming else { return };
+        let is_ready = |slot: &Slot| slot.worker.is_some_and(|id| self.is_ready(id));
+        if !incoming.slots.iter().all(is_ready) {
+            return;
+        }
+        let Some(incoming) = self.incoming.take() else { return };
+        let (generation, slots) = (incoming.id, incoming.slots.len());
+        let serve = |worker| Action::Send { worker, message: ToWorker::Serve };
+        actions.extend(incoming.workers().map(serve));
+        let own_sockets = incoming.policy.own_sockets;
+        if let Some(old) = self.current.replace(incoming) {
+            if slots < old.slots.len() {
+                actions.push(Action::Shrink { slots });
+            }
+            for (index, slot) in old.slots.iter().enumerate() {
+                for id in slot.worker.into_iter().chain(slot.successor) {
+                    self.retire(id, own_sockets && index >= slots, now, actions);
+                }
+            }
+        }
+        actions.push(Action::Reloaded { generation });
+    }
+
+    /// Keeps the old generation, and sends the new one away.
+    pub(super) fn give_up_incoming(
+        &mut self,
+        reason: &str,
+        now: Instant,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(incoming) = self.incoming.take() else { return };
+        for id in incoming.workers() {
+            match self.workers.get_mut(&id).map(|worker| worker.state()) {
+                Some(State::Ready) => self.retire(id, false, now, actions),
+                Some(State::Starting) => {
+                    self.kill(id, Why::Exited, "the reload has failed".to_owned(), actions);
+                }
+                Some(State::Draining | State::Exited) | None => {}
+            }
+        }
+        let (generation, reason) = (incoming.id, reason.to_owned());
+        actions.push(Action::ReloadFailed { generation, reason });
+    }
+}

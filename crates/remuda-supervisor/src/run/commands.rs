@@ -1,0 +1,174 @@
+//! What operators order, by signal and by call.
+//!
+//! Owner: the [loop](super). Invariant: an order that is refused has changed nothing, and
+//! whoever gave it hears why.
+
+use std::time::Instant;
+
+use remuda_config::Config;
+use remuda_control::ToWorker;
+
+use super::Supervisor;
+use crate::{
+    admin::call::{Call, Done, Metrics, Order, Refused, Status},
+    fleet::Event,
+    orders::{Reply, USAGE, Wanted, counted},
+    signals::Command,
+    view,
+};
+
+/// More workers than this are a slip of the finger.
+const MAX_WORKERS: usize = 1024;
+
+impl Supervisor {
+    /// A signal other than one to end.
+    pub(super) fn command(&mut self, command: Command, signal: &'static str) -> Option<Event> {
+        tracing::info!(signal, "order received");
+        let wanted = self.fleet.wanted();
+        match command {
+            Command::Reload => self.order_reload(None),
+            Command::OneMore if wanted < MAX_WORKERS => return Some(Event::Scale(wanted + 1)),
+            Command::OneFewer if wanted > 1 => return Some(Event::Scale(wanted - 1)),
+            Command::OneMore | Command::OneFewer => {
+                tracing::warn!(workers = wanted, "there is no server with so many workers");
+            }
+            Command::ReopenLogs => {
+                tracing::info!("there is no log file: logs go to standard error and output");
+            }
+            Command::Upgrade => {}
+        }
+        None
+    }
+
+    /// A question or an order from the admin server.
+    pub(super) fn called(&mut self, call: Call) -> Option<Event> {
+        let now = Instant::now();
+        match call {
+            Call::Status(reply) => {
+                // Whoever asked may have gone, here and below.
+                let _ = reply.send(self.status(now));
+            }
+            Call::Metrics(reply) => {
+                let workers = self.fleet.workers().map(|(id, _)| id);
+                for worker in self.ledger.scrape(workers, reply, now) {
+                    self.roster.send(worker, ToWorker::Snapshot);
+                }
+            }
+            Call::Order(_, reply) if !self.fleet.is_staying() => {
+                let _ = reply.send(Err(Refused::stopping()));
+            }
+            Call::Order(order, reply) => return self.order(order, reply, now),
+        }
+        None
+    }
+
+    fn order(&mut self, order: Order, reply: Reply, now: Instant) -> Option<Event> {
+        let boot = self.plan.config.workers.boot_timeout;
+        let refuse =
+            |reply: Reply, reason: String| drop(reply.send(Err(Refused::new(USAGE, reason))));
+        match order {
+            Order::Reload => self.order_reload(Some(reply)),
+            Order::Drain => {
+                let generation = self.fleet.generation().map_or(0, |generation| generation.0);
+                let message = "draining".to_owned();
+                let _ = reply.send(Ok(Done { message, generation }));
+                return Some(Event::Drain);
+            }
+            Order::Scale(workers) if !(1..=MAX_WORKERS).contains(&workers) => {
+                refuse(reply, format!("workers must be from 1 to {MAX_WORKERS}, got {workers}"));
+            }
+            Order::Scale(workers) => {
+                self.orders.wait_for(Wanted::Workers(workers), boot, reply, now);
+                return Some(Event::Scale(workers));
+            }
+            Order::Restart(slot) => match self.fleet.worker_of(slot) {
+                Some(of) => {
+                    self.orders.wait_for(Wanted::Successor { slot, of }, boot, reply, now);
+                    return Some(Event::Restart { slot });
+                }
+                None => {
+                    let wanted = self.fleet.wanted();
+                    let reason = format!(
+                        "there is no worker {slot}; there are {}, counted from 0",
+                        counted(wanted)
+                    );
+                    refuse(reply, reason);
+                }
+            },
+        }
+        None
+    }
+
+    fn order_reload(&mut self, reply: Option<Reply>) {
+        if self.orders.is_reloading() || self.fleet.generation().is_none() {
+            self.orders.reload_later(reply);
+        } else {
+            self.reload(reply.into_iter().collect());
+        }
+    }
+
+    /// Reads the configuration and begins to load it.
+    pub(super) fn reload(&mut self, replies: Vec<Reply>) {
+        let now = Instant::now();
+        let config = (self.plan.source.0)().and_then(|config| self.compatible(config));
+        match config {
+            Ok(config) => {
+                let generation = self.load(config);
+                self.orders.reload_began(generation, replies, now);
+            }
+            Err(reason) => {
+                self.last_generation.0 += 1;
+                self.orders.reload_began(self.last_generation, replies, now);
+                self.orders.reload_failed(self.last_generation, &Refused::new(78, reason));
+            }
+        }
+    }
+
+    /// What a reload cannot change is refused rather than ignored.
+    fn compatible(&self, new: Config) -> Result<Config, String> {
+        let old = &self.plan.config;
+        let changed = [
+            ("bind", new.bind != old.bind),
+            ("admin", new.admin != old.admin),
+            ("control", new.control != old.control),
+            ("workers.accept", new.workers.accept != old.workers.accept),
+            ("workers.backlog", new.workers.backlog != old.workers.backlog),
+        ];
+        let changed: Vec<_> = changed.iter().filter(|(_, it)| *it).map(|(key, _)| *key).collect();
+        if changed.is_empty() {
+            return Ok(new);
+        }
+        Err(format!(
+            "{} cannot change while the server runs, for its sockets stay open: undo it, or restart \
+             the server (SIGUSR2 does so without losing a request)",
+            changed.join(", ")
+        ))
+    }
+
+    fn status(&self, now: Instant) -> Status {
+        let addresses = self.listeners.as_ref().map(|listeners| {
+            listeners.iter().map(|listener| listener.address.to_string()).collect()
+        });
+        Status {
+            version: env!("CARGO_PKG_VERSION"),
+            pid: std::process::id(),
+            state: view::state(&self.fleet),
+            generation: self.fleet.generation().map_or(0, |generation| generation.0),
+            uptime_seconds: self.started.elapsed().as_secs_f64(),
+            addresses: addresses.unwrap_or_default(),
+            workers_wanted: self.fleet.wanted(),
+            reloads: self.orders.reloads.clone(),
+            workers: view::workers(&self.fleet, now),
+        }
+    }
+
+    pub(super) fn metrics(&self, now: Instant) -> Metrics {
+        Metrics {
+            total: self.ledger.total(),
+            workers: view::workers(&self.fleet, now),
+            restarts: self.fleet.restarts().clone(),
+            reloads: self.orders.reloads.clone(),
+            throttled_periods: self.watch.throttled_periods(),
+        }
+    }
+}
