@@ -40,6 +40,11 @@ impl Failure {
         Self { code, message: message.into() }
     }
 
+    /// For whoever ran it; may have several lines.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// Tells the user, a line at a time.
     pub(crate) fn report(&self) -> ExitCode {
         // In one write, lest lines of other processes come in between.

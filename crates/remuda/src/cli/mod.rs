@@ -54,7 +54,7 @@ Exit codes: 0 ended as asked, 64 usage, 65 component unusable, 69 address in use
 bindable, 70 workers cannot start, 78 configuration.";
 
 /// What `serve` and `check` take.
-#[derive(Args, Debug, Default)]
+#[derive(Args, Clone, Debug, Default)]
 pub(crate) struct ServeArgs {
     /// The component to serve at /; without it the routes come from the file
     #[arg(value_name = "COMPONENT")]

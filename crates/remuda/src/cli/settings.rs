@@ -8,7 +8,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use remuda_config::{KEYS, Key, ROUTE_KEYS};
 
 /// The settings that were given on the command line.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct SettingFlags {
     pub(crate) settings: Vec<(&'static str, Vec<String>)>,
     pub(crate) route: Vec<(&'static str, Vec<String>)>,

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use remuda_config::Loaded;
-use remuda_supervisor::Plan;
+use remuda_config::{Config, Loaded};
+use remuda_supervisor::{ConfigSource, Plan, Program};
 
 use super::effective;
 use crate::{
@@ -17,14 +17,16 @@ use crate::{
 const THIS_EXECUTABLE: &str = "/proc/self/exe";
 
 pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
-    let Loaded { config, settings, warnings } = configuration::load(args)?;
+    let Loaded { config, settings, warnings } = configuration::load(args.clone())?;
     logging::init(&config.log);
     raise_open_files_limit();
     effective::log(&settings, logging::is_json(&config.log));
     for warning in warnings {
         tracing::warn!("{warning}");
     }
-    let plan = Plan { config, executable: PathBuf::from(THIS_EXECUTABLE), environment: Vec::new() };
+    let program = Program { executable: PathBuf::from(THIS_EXECUTABLE), environment: Vec::new() };
+    let source = ConfigSource(Box::new(move || load_again(args.clone())));
+    let plan = Plan { config, program, source };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -32,6 +34,15 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     runtime
         .block_on(remuda_supervisor::run(plan))
         .map_err(|error| Failure::with_code(error.exit_code(), chain(&error)))
+}
+
+/// The configuration for a reload, from the same sources as at the start.
+fn load_again(args: ServeArgs) -> Result<Config, String> {
+    let loaded = configuration::load(args).map_err(|failure| failure.message().to_owned())?;
+    for warning in loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(loaded.config)
 }
 
 /// Takes what the operator has allowed: the soft limit of 1024 open files that most
