@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use remuda_config::{Config, Loaded};
+use remuda_config::{Config, Loaded, Setting};
 use remuda_supervisor::{ConfigSource, Plan, Program};
 
 use super::effective;
@@ -25,7 +25,8 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
         tracing::warn!("{warning}");
     }
     let program = Program { executable: PathBuf::from(THIS_EXECUTABLE), environment: Vec::new() };
-    let source = ConfigSource(Box::new(move || load_again(args.clone())));
+    let mut known = settings;
+    let source = ConfigSource(Box::new(move || load_again(args.clone(), &mut known)));
     let plan = Plan { config, program, source };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -36,12 +37,21 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
         .map_err(|error| Failure::with_code(error.exit_code(), chain(&error)))
 }
 
-/// The configuration for a reload, from the same sources as at the start.
-fn load_again(args: ServeArgs) -> Result<Config, String> {
+/// The configuration for a reload, from the same sources as at the start. Logs what is
+/// other than what was `known`.
+fn load_again(args: ServeArgs, known: &mut Vec<Setting>) -> Result<Config, String> {
     let loaded = configuration::load(args).map_err(|failure| failure.message().to_owned())?;
+    for Setting { key, value, source, reason } in &loaded.settings {
+        let before = known.iter().find(|setting| setting.key == *key);
+        if before.is_none_or(|before| before.value != *value) {
+            let before = before.map(|before| before.value.as_str());
+            tracing::info!(key, value, before, %source, reason, "setting changed");
+        }
+    }
     for warning in loaded.warnings {
         tracing::warn!("{warning}");
     }
+    *known = loaded.settings;
     Ok(loaded.config)
 }
 
