@@ -38,8 +38,12 @@ pub enum BindAddress {
     /// lower case and without brackets; empty, it stands for all interfaces, IPv4 and
     /// IPv6. Host names are resolved when bound; port 0 lets the kernel choose.
     Tcp { host: String, port: u16 },
-    /// `unix:/run/app.sock`
-    Unix(PathBuf),
+    /// `unix:/run/app.sock`, `unix:/run/app.sock?mode=660`
+    Unix {
+        path: PathBuf,
+        /// Permissions of the file; `None` leaves them to the umask.
+        mode: Option<u32>,
+    },
     /// `fd:3`: a listening socket inherited from whoever started the server.
     Descriptor(i32),
 }

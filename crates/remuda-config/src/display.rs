@@ -16,7 +16,10 @@ impl fmt::Display for BindAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp { host, port } => write!(f, "{}:{port}", bracketed(host)),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Unix { path, mode: None } => write!(f, "unix:{}", path.display()),
+            Self::Unix { path, mode: Some(mode) } => {
+                write!(f, "unix:{}?mode={mode:03o}", path.display())
+            }
             Self::Descriptor(descriptor) => write!(f, "fd:{descriptor}"),
         }
     }

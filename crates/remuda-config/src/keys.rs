@@ -9,11 +9,14 @@ use crate::key::{Arity, Key};
 
 /// Every key above the routes, in the order in which they are printed.
 pub const KEYS: &[Key] = &[
-    Key::new("bind", "Address to listen on: HOST:PORT, :PORT, unix:PATH or fd:NUMBER")
-        .value("ADDRESS", "127.0.0.1:8000")
-        .flag("bind", &["addr"])
-        .short('b')
-        .arity(Arity::List),
+    Key::new(
+        "bind",
+        "Address to listen on: HOST:PORT, :PORT, unix:PATH, unix:PATH?mode=660 or fd:NUMBER",
+    )
+    .value("ADDRESS", "127.0.0.1:8000")
+    .flag("bind", &["addr"])
+    .short('b')
+    .arity(Arity::List),
     Key::new("cache", "Folder for compiled components; auto is remuda in the user's cache folder")
         .value("FOLDER", "auto")
         .flag("cache", &["cache-dir"]),
@@ -202,8 +205,9 @@ pub const ROUTE_KEYS: &[Key] = &[
 ];
 
 /// Variables that begin like a setting and are none: `REMUDA_CONFIG` names the
-/// configuration file, `REMUDA_GUESTS` is where the tests find their guests.
-pub const RESERVED_VARIABLES: &[&str] = &["REMUDA_CONFIG", "REMUDA_GUESTS"];
+/// configuration file, `REMUDA_GUESTS` is where the tests find their guests, and
+/// `REMUDA_HANDOVER` is what a server tells the one that is to take over its sockets.
+pub const RESERVED_VARIABLES: &[&str] = &["REMUDA_CONFIG", "REMUDA_GUESTS", "REMUDA_HANDOVER"];
 
 /// The key with this path.
 pub(crate) fn find(keys: &'static [Key], path: &str) -> Option<&'static Key> {

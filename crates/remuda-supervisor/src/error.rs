@@ -5,13 +5,15 @@
 
 use std::{io, path::PathBuf};
 
-use crate::listeners::BindError;
+use crate::{listeners::BindError, upgrade::HandoverError};
 
 /// Why [`run`](crate::run) failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SupervisorError {
     #[error(transparent)]
     Bind(#[from] BindError),
+    #[error(transparent)]
+    Handover(#[from] HandoverError),
     /// The compiler's own words about a component that cannot be served.
     #[error("{message}")]
     Component { message: String },
@@ -36,6 +38,7 @@ impl SupervisorError {
             Self::Component { .. } => 65,
             Self::Bind(_) => 69,
             Self::Compiler { .. } | Self::Boot { .. } | Self::Io { .. } => 70,
+            Self::Handover(error) => error.exit_code(),
             Self::Cache { .. } => 78,
         }
     }

@@ -39,6 +39,7 @@ mod run;
 mod signals;
 mod spawn;
 mod sys;
+mod upgrade;
 mod view;
 mod watch;
 
@@ -49,6 +50,7 @@ use remuda_config::Config;
 pub use error::SupervisorError;
 pub use listeners::BindError;
 pub use run::run;
+pub use upgrade::{HandoverError, report_failed_start, running_executable};
 
 /// What to serve, and how to start the processes that do.
 #[derive(Debug)]
@@ -82,5 +84,6 @@ impl Program {
     /// Gives a child the environment that it is to have.
     fn prepare(&self, command: &mut Command) {
         command.envs(self.environment.iter().map(|(key, value)| (key, value)));
+        command.env_remove(upgrade::VARIABLE);
     }
 }

@@ -82,6 +82,10 @@ fn signal_name(number: i32) -> Option<&'static str> {
     })
 }
 
+/// Children of one test would be reaped by another.
+#[cfg(test)]
+pub(crate) static ONE_REAPS: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -38,6 +38,7 @@ use crate::{
     roster::Roster,
     signals::{Received, Signals},
     spawn::{Berth, Launcher},
+    upgrade::Handover,
     view,
     watch::{self as kernel, Watch},
 };
@@ -63,7 +64,15 @@ pub async fn run(plan: Plan) -> Result<(), SupervisorError> {
     let started = Instant::now();
     let io = |action| move |source| SupervisorError::Io { action, source };
     let signals = Signals::listen().map_err(io("take over signals"))?;
-    let listeners = Listeners::bind(&plan.config.bind, plan.config.workers.backlog)?;
+    let mut handover = Handover::from_environment()?;
+    let workers = &plan.config.workers;
+    let listeners = Listeners::bind(
+        &plan.config.bind,
+        workers.backlog,
+        workers.accept,
+        workers.count,
+        handover.as_mut(),
+    )?;
     let scoreboard = Scoreboard::create().map_err(io("share memory with workers"))?;
     let supervisor = Supervisor::new(plan, listeners, scoreboard, signals, started);
     match supervisor.run().await? {
@@ -310,14 +319,14 @@ impl Supervisor {
         let Some(seat) = self.roster.take_seat(&self.scoreboard) else {
             return failed("too many workers".to_owned());
         };
-        let launched = launcher.launch(&self.plan.program, &self.scoreboard, listeners.iter());
+        let launched = launcher.launch(&self.plan.program, &self.scoreboard, listeners.for_slot(slot));
         let launched = match launched {
             Ok(launched) => launched,
             Err(error) => return failed(error.to_string()),
         };
         let gone = self.shutdown.child_token();
         let link = Link::open(worker, launched.control, self.to_inbox.clone(), &self.tasks, gone);
-        let setup = launcher.setup(Berth { slot, seat: seat.number }, listeners.iter());
+        let setup = launcher.setup(Berth { slot, seat: seat.number }, listeners.for_slot(slot));
         link.send(ToWorker::Configure(Box::new(setup)));
         self.roster.add(worker, launched.pid, seat, link);
         Some(Event::Spawned { worker, pid: launched.pid })

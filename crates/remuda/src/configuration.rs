@@ -56,6 +56,12 @@ fn environment() -> Result<Vec<(String, String)>, Failure> {
             _ => {}
         }
     }
+    // Sockets that were passed to a server are passed on to its successor, whose pid nobody
+    // could know beforehand.
+    let has = |name: &str| environment.iter().any(|(other, _)| other == name);
+    if has("REMUDA_HANDOVER") && has("LISTEN_FDS") && !has("LISTEN_PID") {
+        environment.push(("LISTEN_PID".to_owned(), std::process::id().to_string()));
+    }
     Ok(environment)
 }
 

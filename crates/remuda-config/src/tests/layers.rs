@@ -67,7 +67,8 @@ fn relative_paths_begin_where_they_are_written() {
     given.0.file = Some(("etc/remuda.toml".into(), file));
     let config = given.loaded().config;
     assert_eq!(config.cache, Path::new("/site/etc/cache"));
-    assert_eq!(config.bind, [BindAddress::Unix("/site/etc/run/app.sock".into())]);
+    let path = "/site/etc/run/app.sock".into();
+    assert_eq!(config.bind, [BindAddress::Unix { path, mode: None }]);
     assert_eq!(config.routes[0].component, Path::new("/site/etc/app.wasm"));
 
     let config = Given::component("./app.wasm")

@@ -17,11 +17,15 @@ use crate::{
     },
 };
 
-/// `127.0.0.1:8000`, `[::1]:8000`, `localhost:8000`, `:8000`, `unix:/run/app.sock`, `fd:3`
+/// `127.0.0.1:8000`, `[::1]:8000`, `localhost:8000`, `:8000`, `unix:/run/app.sock`,
+/// `unix:/run/app.sock?mode=660`, `fd:3`
 pub(crate) struct Bind;
 
 /// The room in `sockaddr_un.sun_path`, less the NUL at its end: unix(7).
 const LONGEST_SOCKET_PATH: usize = 107;
+
+/// What parts the path of a unix socket from the permissions of its file.
+const MODE: &str = "?mode=";
 
 impl Kind for Bind {
     type Value = BindAddress;
@@ -36,7 +40,7 @@ impl Kind for Bind {
 
     fn parse(&self, text: &str, base: &Path) -> Result<BindAddress, Fault> {
         if let Some(path) = text.strip_prefix("unix:") {
-            return unix(path, base).map(BindAddress::Unix);
+            return unix(path, base);
         }
         if let Some(number) = text.strip_prefix("fd:") {
             return descriptor(number);
@@ -76,7 +80,7 @@ impl Kind for SocketPath {
     }
 
     fn parse(&self, text: &str, base: &Path) -> Result<PathBuf, Fault> {
-        unix(text.strip_prefix("unix:").unwrap_or(text), base)
+        socket_path(text.strip_prefix("unix:").unwrap_or(text), base)
     }
 
     fn show(&self, value: &PathBuf) -> String {
@@ -84,7 +88,16 @@ impl Kind for SocketPath {
     }
 }
 
-fn unix(path: &str, base: &Path) -> Result<PathBuf, Fault> {
+fn unix(text: &str, base: &Path) -> Result<BindAddress, Fault> {
+    // No other question mark is special: a path may have one.
+    let (path, mode) = match text.rsplit_once(MODE) {
+        Some((path, digits)) => (path, Some(permissions(digits)?)),
+        None => (text, None),
+    };
+    Ok(BindAddress::Unix { path: socket_path(path, base)?, mode })
+}
+
+fn socket_path(path: &str, base: &Path) -> Result<PathBuf, Fault> {
     const EXAMPLE: &str = "try unix:/run/app.sock";
     if path.is_empty() {
         return Err(Fault::remedied("has no path", EXAMPLE));
@@ -104,6 +117,18 @@ fn unix(path: &str, base: &Path) -> Result<PathBuf, Fault> {
         ));
     }
     Ok(path)
+}
+
+/// Octal, as for chmod(1).
+fn permissions(digits: &str) -> Result<u32, Fault> {
+    let is_octal = !digits.is_empty() && digits.bytes().all(|digit| (b'0'..=b'7').contains(&digit));
+    let mode = u32::from_str_radix(digits, 8).ok().filter(|mode| is_octal && *mode <= 0o777);
+    mode.ok_or_else(|| {
+        Fault::remedied(
+            format!("the mode {digits:?} is not an octal number up to 777"),
+            "try unix:/run/app.sock?mode=660",
+        )
+    })
 }
 
 fn descriptor(number: &str) -> Result<BindAddress, Fault> {
@@ -131,6 +156,9 @@ mod tests {
             ("unix:/run/app.sock", "unix:/run/app.sock"),
             ("unix:///run/app.sock", "unix:/run/app.sock"),
             ("unix:app.sock", "unix:/srv/app.sock"),
+            ("unix:app.sock?mode=0660", "unix:/srv/app.sock?mode=660"),
+            ("unix:/run/app.sock?mode=7", "unix:/run/app.sock?mode=007"),
+            ("unix:/run/app?1.sock", "unix:/run/app?1.sock"),
             ("fd:3", "fd:3"),
         ] {
             let address = Bind.parse(text, Path::new("/srv")).expect(text);
@@ -159,6 +187,11 @@ mod tests {
             (":port", "is not a port"),
             ("unix:", "has no path"),
             ("unix:@app", "abstract"),
+            ("unix:?mode=660", "has no path"),
+            ("unix:/run/app.sock?mode=", "is not an octal number"),
+            ("unix:/run/app.sock?mode=+66", "is not an octal number"),
+            ("unix:/run/app.sock?mode=680", "is not an octal number"),
+            ("unix:/run/app.sock?mode=1777", "is not an octal number"),
             ("fd:2", "from 3 upwards"),
             ("fd:x", "from 3 upwards"),
             (&long, "has 108 bytes, at most 107 fit"),

@@ -1,23 +1,17 @@
 //! The compiler is a shell script here.
 
-use std::{
-    fs,
-    os::unix::fs::PermissionsExt,
-    path::PathBuf,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, sync::PoisonError, time::Duration};
 
 use tokio::time::sleep;
 
 use super::*;
-use crate::{reap::reap, signals::Signals};
+use crate::{
+    reap::{ONE_REAPS, reap},
+    signals::Signals,
+};
 
 #[path = "../../tests/support/config.rs"]
 mod support;
-
-/// Children of one test would be reaped by another.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// What `compile_all` makes of these components when the compiler does `script`, and
 /// which of them it was run for.
@@ -25,7 +19,7 @@ fn compile_with(
     script: &str,
     components: &[&str],
 ) -> (Result<Vec<PathBuf>, SupervisorError>, Vec<String>) {
-    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = ONE_REAPS.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = tempfile::tempdir().expect("a folder");
     let executable = folder.path().join("remuda");
     let runs = folder.path().join("runs");

@@ -12,7 +12,7 @@ use rustix::{
 };
 use socket2::SockRef;
 
-use super::{BindError, Listener};
+use super::{BindError, Listener, Owner};
 use crate::sys;
 
 /// Takes a copy of descriptor `number`, which must be a listening stream socket.
@@ -30,10 +30,11 @@ pub(super) fn adopt(number: i32) -> Result<Listener, BindError> {
     let address =
         tcp.or_else(|| local.as_pathname().map(|path| BoundAddress::Unix(path.to_owned())));
     let address = address.ok_or_else(|| refuse("it has no IP address and no path"))?;
-    Ok(Listener { address, is_ours: false, _file: None, socket })
+    Ok(Listener { address, owner: Owner::Others, socket })
 }
 
-fn problem_of(descriptor: &OwnedFd) -> Option<&'static str> {
+/// Why a descriptor is no listening stream socket, if it is none.
+pub(crate) fn problem_of(descriptor: &OwnedFd) -> Option<&'static str> {
     match (socket_acceptconn(descriptor.as_fd()), socket_type(descriptor.as_fd())) {
         (Ok(true), Ok(SocketType::STREAM)) => None,
         (Ok(true), Ok(_)) => Some("it is not a stream socket"),

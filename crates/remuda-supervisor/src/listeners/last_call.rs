@@ -7,6 +7,7 @@
 
 use std::{io, os::fd::AsFd};
 
+use rustix::io::Errno;
 use socket2::{SockFilter, SockRef};
 
 /// The byte of a TCP header with the flags (RFC 9293, section 3.1), where the data of a
@@ -31,6 +32,16 @@ pub(super) fn refuse_new_connections(listener: &impl AsFd) -> io::Result<()> {
         SockFilter::new(RETURN, 0, 0, u32::MAX),
         SockFilter::new(RETURN, 0, 0, 0),
     ])
+}
+
+/// Takes that back.
+pub(super) fn admit_new_connections(listener: &impl AsFd) -> io::Result<()> {
+    let listener = SockRef::from(listener);
+    match listener.detach_filter().map_err(|error| (Errno::from_io_error(&error), error)) {
+        // There was none.
+        Ok(()) | Err((Some(Errno::NOENT), _)) => Ok(()),
+        Err((_, error)) => Err(error),
+    }
 }
 
 #[cfg(test)]

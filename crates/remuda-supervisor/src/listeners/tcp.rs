@@ -7,9 +7,9 @@ use std::{
 
 use remuda_config::BoundAddress;
 use rustix::io::Errno;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use super::{BindError, Listener};
+use super::{BindError, Listener, Owner};
 
 const DENIED: &str = "ports below 1024 need CAP_NET_BIND_SERVICE, others do not";
 
@@ -64,7 +64,30 @@ fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, BindError> {
     Ok(addresses)
 }
 
+/// One socket more on the address of a `first` one, whether that was alone so far or not.
+///
+/// All sockets of a group have `SO_REUSEPORT`, and so could a second server's that is
+/// started by mistake: it would take half of the connections. Therefore the first one is
+/// bound without, which fails if anybody listens, and gets it when there is a second one.
+pub(super) fn join(
+    address: SocketAddr,
+    first: &Listener,
+    backlog: i32,
+) -> Result<Listener, BindError> {
+    let joined = || {
+        SockRef::from(first).set_reuse_port(true)?;
+        let socket = open(address)?;
+        socket.set_reuse_port(true)?;
+        start(socket, address, backlog)
+    };
+    joined().map_err(|error| BindError::new(address.to_string(), error, DENIED))
+}
+
 fn listen(address: SocketAddr, backlog: i32) -> io::Result<Listener> {
+    start(open(address)?, address, backlog)
+}
+
+fn open(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // Without it, connections of a predecessor in TIME_WAIT block the address.
     socket.set_reuse_address(true)?;
@@ -72,15 +95,15 @@ fn listen(address: SocketAddr, backlog: i32) -> io::Result<Listener> {
     if address.is_ipv6() {
         socket.set_only_v6(false)?;
     }
+    Ok(socket)
+}
+
+fn start(socket: Socket, address: SocketAddr, backlog: i32) -> io::Result<Listener> {
     socket.bind(&address.into())?;
     socket.listen(backlog)?;
     let bound = socket.local_addr()?.as_socket().unwrap_or(address);
-    Ok(Listener {
-        address: BoundAddress::Tcp(bound),
-        is_ours: true,
-        _file: None,
-        socket: socket.into(),
-    })
+    let owner = Owner::Us { file: None };
+    Ok(Listener { address: BoundAddress::Tcp(bound), owner, socket: socket.into() })
 }
 
 fn family_is_off(error: &io::Error) -> bool {
@@ -133,6 +156,23 @@ mod tests {
                  choose another address with --bind"
             )
         );
+    }
+
+    #[test]
+    fn a_group_of_another_server_is_a_conflict() {
+        let first = bind("127.0.0.1", 0, 16).expect("bound").remove(0);
+        let BoundAddress::Tcp(address) = first.address else { panic!("not TCP") };
+        let _second = join(address, &first, 16).expect("joined");
+        let error = bind("127.0.0.1", address.port(), 16).expect_err("a conflict");
+        assert!(matches!(error, BindError::InUse { .. }), "{error}");
+    }
+
+    #[test]
+    fn sockets_for_all_interfaces_are_joined_as_well() {
+        let first = bind("", 0, 16).expect("bound").remove(0);
+        let BoundAddress::Tcp(address) = first.address else { panic!("not TCP") };
+        let second = join(address, &first, 16).expect("joined");
+        assert_eq!(second.address, first.address);
     }
 
     #[test]

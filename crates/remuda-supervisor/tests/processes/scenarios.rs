@@ -204,8 +204,8 @@ fn an_address_in_use_ends_the_server() {
 fn a_unix_socket_is_removed_at_the_end() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("app.sock");
-    let too =
-        |config: &mut remuda_config::Config| config.bind.push(BindAddress::Unix(path.clone()));
+    let address = BindAddress::Unix { path: path.clone(), mode: None };
+    let too = |config: &mut remuda_config::Config| config.bind.push(address);
     let mut server = Server::builder().configure(too).start();
     server.wait_for_line("listening");
     assert!(path.exists());
