@@ -113,7 +113,7 @@ impl Fleet {
             Event::Drain => self.drain_after_delay(now, &mut actions),
             Event::Scale(workers) => self.scale(workers, now, &mut actions),
             Event::Restart { slot } => self.wish(slot, Why::Restart),
-            Event::HandedOver => self.drain(true, now, &mut actions),
+            Event::HandedOver => self.drain(now, &mut actions),
             Event::Late => self.workers.values_mut().for_each(|worker| worker.excuse(now)),
             Event::Timer => {}
         }
@@ -379,13 +379,13 @@ impl Fleet {
         self.give_up_incoming("the server was told to stop", now, actions);
         let delay = self.current.as_ref().map_or(Duration::ZERO, |it| it.policy.drain_delay);
         if delay.is_zero() || !self.accepts(now) {
-            self.drain(false, now, actions);
+            self.drain(now, actions);
         } else {
             self.phase = Phase::Delaying { until: later(now, delay) };
         }
     }
 
-    fn drain(&mut self, handed_over: bool, now: Instant, actions: &mut Vec<Action>) {
+    fn drain(&mut self, now: Instant, actions: &mut Vec<Action>) {
         if !self.is_serving() {
             return;
         }
@@ -394,9 +394,9 @@ impl Fleet {
         self.phase = Phase::Draining { until };
         let everybody: Vec<_> = self.workers.keys().copied().collect();
         for id in everybody {
-            self.retire(id, !handed_over, now, actions);
+            self.retire(id, true, now, actions);
         }
-        actions.push(Action::StopListening { handed_over });
+        actions.push(Action::StopListening);
     }
 
     /// Tells a worker to finish and leave, unless it does already.

@@ -12,7 +12,10 @@ use std::{
 use remuda_control::Snapshot;
 use tokio::sync::oneshot;
 
-use crate::{admin::call::Metrics, lifecycle::WorkerId};
+use crate::{
+    admin::call::{Metrics, Status},
+    lifecycle::WorkerId,
+};
 
 /// How long a scrape waits for workers; what they said before counts then.
 const ANSWER_WITHIN: Duration = Duration::from_millis(100);
@@ -30,7 +33,14 @@ pub(crate) struct Ledger {
 struct Scrape {
     waits_for: BTreeSet<WorkerId>,
     until: Instant,
-    replies: Vec<oneshot::Sender<Metrics>>,
+    askers: Vec<Asker>,
+}
+
+/// Somebody who wants to know what all workers together have counted.
+#[derive(Debug)]
+pub(crate) enum Asker {
+    Status(oneshot::Sender<Status>),
+    Metrics(oneshot::Sender<Metrics>),
 }
 
 impl Ledger {
@@ -38,11 +48,11 @@ impl Ledger {
     pub(crate) fn scrape(
         &mut self,
         workers: impl Iterator<Item = WorkerId>,
-        reply: oneshot::Sender<Metrics>,
+        asker: Asker,
         now: Instant,
     ) -> Vec<WorkerId> {
         if let Some(scrape) = &mut self.scrape {
-            scrape.replies.push(reply);
+            scrape.askers.push(asker);
             return Vec::new();
         }
         let all: BTreeSet<_> = workers.collect();
@@ -50,7 +60,7 @@ impl Ledger {
         self.asked.extend(&to_ask);
         // One that owes an answer may still give it in time.
         let until = now + ANSWER_WITHIN;
-        self.scrape = Some(Scrape { waits_for: all, until, replies: vec![reply] });
+        self.scrape = Some(Scrape { waits_for: all, until, askers: vec![asker] });
         to_ask
     }
 
@@ -81,9 +91,9 @@ impl Ledger {
     }
 
     /// Whoever can be answered now.
-    pub(crate) fn due(&mut self, now: Instant) -> Vec<oneshot::Sender<Metrics>> {
+    pub(crate) fn due(&mut self, now: Instant) -> Vec<Asker> {
         let due = |scrape: &mut Scrape| scrape.waits_for.is_empty() || scrape.until <= now;
-        self.scrape.take_if(due).map(|scrape| scrape.replies).unwrap_or_default()
+        self.scrape.take_if(due).map(|scrape| scrape.askers).unwrap_or_default()
     }
 
     /// All workers together, gauges of the living only.
@@ -105,17 +115,17 @@ mod tests {
         Snapshot { stalls, in_flight: 1, ..Snapshot::default() }
     }
 
-    fn reply() -> oneshot::Sender<Metrics> {
-        oneshot::channel().0
+    fn asker() -> Asker {
+        Asker::Metrics(oneshot::channel().0)
     }
 
     #[test]
     fn a_scrape_is_answered_when_all_have_told() {
         let (mut ledger, now) = (Ledger::default(), Instant::now());
-        assert_eq!(ledger.scrape([A, B].into_iter(), reply(), now), [A, B]);
+        assert_eq!(ledger.scrape([A, B].into_iter(), asker(), now), [A, B]);
         ledger.told(A, snapshot(1));
         assert!(ledger.due(now).is_empty());
-        assert!(ledger.scrape([A, B].into_iter(), reply(), now).is_empty(), "they know");
+        assert!(ledger.scrape([A, B].into_iter(), asker(), now).is_empty(), "they know");
         ledger.told(B, snapshot(2));
         assert_eq!(ledger.due(now).len(), 2);
         assert_eq!((ledger.total().stalls, ledger.total().in_flight), (3, 2));
@@ -124,12 +134,12 @@ mod tests {
     #[test]
     fn one_that_is_stuck_is_not_waited_for_and_not_asked_twice() {
         let (mut ledger, now) = (Ledger::default(), Instant::now());
-        ledger.scrape([A, B].into_iter(), reply(), now);
+        ledger.scrape([A, B].into_iter(), asker(), now);
         ledger.told(A, snapshot(1));
         let late = now + ANSWER_WITHIN;
         assert_eq!(ledger.deadline(), Some(late));
         assert_eq!(ledger.due(late).len(), 1);
-        assert_eq!(ledger.scrape([A, B].into_iter(), reply(), late), [A]);
+        assert_eq!(ledger.scrape([A, B].into_iter(), asker(), late), [A]);
     }
 
     #[test]
@@ -137,7 +147,7 @@ mod tests {
         let (mut ledger, now) = (Ledger::default(), Instant::now());
         ledger.told(A, snapshot(1));
         ledger.told(B, snapshot(2));
-        ledger.scrape([A].into_iter(), reply(), now);
+        ledger.scrape([A].into_iter(), asker(), now);
         ledger.gone(A);
         assert_eq!(ledger.due(now).len(), 1, "nobody waits for the dead");
         assert_eq!((ledger.total().stalls, ledger.total().in_flight), (3, 1));

@@ -32,6 +32,7 @@ mod ledger;
 mod lifecycle;
 mod link;
 mod listeners;
+mod notify;
 mod orders;
 mod reap;
 mod roster;
@@ -43,7 +44,7 @@ mod upgrade;
 mod view;
 mod watch;
 
-use std::{fmt, path::PathBuf, process::Command};
+use std::{ffi::OsString, fmt, path::PathBuf, process::Command};
 
 use remuda_config::Config;
 
@@ -59,6 +60,16 @@ pub struct Plan {
     pub program: Program,
     /// Where the next configuration comes from.
     pub source: ConfigSource,
+    /// What an upgrade starts.
+    pub upgrade: Upgrade,
+}
+
+/// How the server was started, and would be by its successor.
+#[derive(Clone, Debug)]
+pub struct Upgrade {
+    /// See [`running_executable`].
+    pub executable: PathBuf,
+    pub arguments: Vec<OsString>,
 }
 
 /// How to start this program once more, as worker or compiler.
@@ -81,9 +92,11 @@ impl fmt::Debug for ConfigSource {
 }
 
 impl Program {
-    /// Gives a child the environment that it is to have.
+    /// Gives a child the environment that it is to have: nothing that is meant for the server.
     fn prepare(&self, command: &mut Command) {
         command.envs(self.environment.iter().map(|(key, value)| (key, value)));
-        command.env_remove(upgrade::VARIABLE);
+        for name in notify::NOT_FOR_CHILDREN.into_iter().chain([upgrade::VARIABLE]) {
+            command.env_remove(name);
+        }
     }
 }

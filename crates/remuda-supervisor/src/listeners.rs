@@ -23,7 +23,7 @@ mod last_call;
 mod listener;
 mod steer;
 mod tcp;
-mod unix;
+pub(crate) mod unix;
 
 use std::{collections::VecDeque, fs};
 

@@ -113,7 +113,7 @@ impl Orders {
         let Some(reload) = self.reload.take_if(|it| it.generation == generation) else { return };
         self.reloads.failed += 1;
         self.reloads.last_failure = Some(refused.reason.clone());
-        tracing::error!(reason = refused.reason, "reload failed, nothing has changed");
+        tracing::error!(reason = refused.reason, "reload failed");
         answer_all(reload.replies, &Err(refused.clone()));
     }
 

@@ -3,7 +3,10 @@
 //! Owner: whoever calls [`run`]. Invariant: waiting yields an event, the
 //! [fleet](crate::fleet) decides, this file acts; nothing else happens here.
 
+mod bound;
 mod commands;
+mod slots;
+mod upgrading;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -11,8 +14,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bound::Bound;
+use remuda_config::BoundAddress;
 use remuda_control::{FromWorker, Scoreboard, ToWorker};
 use rustix::process::Pid;
+use slots::Slots;
 use tokio::{
     sync::{mpsc, watch},
     time::{Interval, MissedTickBehavior, interval},
@@ -22,23 +28,30 @@ use tokio_util::{
     task::{AbortOnDropHandle, TaskTracker},
 };
 
+use upgrading::Upgrading;
+
 use crate::{
     Plan, SupervisorError,
-    admin::call::{Call, Health, Refused},
+    admin::{
+        Access, Admin,
+        call::{Call, Health, Refused},
+        sockets::Sockets,
+    },
     backoff::Jitter,
     compile::compile_all,
     fleet::{Action, Event, Fleet, Outcome, Policy},
     helpers::Helpers,
-    ledger::Ledger,
+    ledger::{Asker, Ledger},
     lifecycle::{GenerationId, WorkerId},
     link::{Heard, Inbox, Link},
-    listeners::Listeners,
-    orders::Orders,
+    listeners::{Listener, Listeners},
+    notify::Notifier,
+    orders::{Orders, counted},
     reap::{Exit, reap},
     roster::Roster,
     signals::{Received, Signals},
     spawn::{Berth, Launcher},
-    upgrade::Handover,
+    upgrade::{Handover, UpgradeOutcome},
     view,
     watch::{self as kernel, Watch},
 };
@@ -61,26 +74,17 @@ const LATE: Duration = Duration::from_millis(500);
 /// When an address cannot be bound, a component is unusable, or no worker starts; see
 /// [`SupervisorError::exit_code`].
 pub async fn run(plan: Plan) -> Result<(), SupervisorError> {
-    let started = Instant::now();
-    let io = |action| move |source| SupervisorError::Io { action, source };
-    let signals = Signals::listen().map_err(io("take over signals"))?;
-    let mut handover = Handover::from_environment()?;
-    let workers = &plan.config.workers;
-    let listeners = Listeners::bind(
-        &plan.config.bind,
-        workers.backlog,
-        workers.accept,
-        workers.count,
-        handover.as_mut(),
-    )?;
-    let scoreboard = Scoreboard::create().map_err(io("share memory with workers"))?;
-    let supervisor = Supervisor::new(plan, listeners, scoreboard, signals, started);
-    match supervisor.run().await? {
-        Outcome::AsAsked => Ok(()),
-        Outcome::NoWorkerStarts { attempts, reason } => {
+    let handover = Handover::from_environment()?;
+    let mut supervisor = Supervisor::bind(plan, handover)?;
+    let result = match supervisor.run().await {
+        Ok(Outcome::AsAsked) => Ok(()),
+        Ok(Outcome::NoWorkerStarts { attempts, reason }) => {
             Err(SupervisorError::Boot { attempts, reason })
         }
-    }
+        Err(error) => Err(error),
+    };
+    supervisor.end(result.as_ref().err()).await;
+    result
 }
 
 struct Supervisor {
@@ -92,6 +96,14 @@ struct Supervisor {
     loading: Option<AbortOnDropHandle<Result<Launcher, SupervisorError>>>,
     /// `None` once a drain has begun.
     listeners: Option<Listeners>,
+    slots: Slots,
+    sockets: Sockets,
+    admin: Admin,
+    /// Ends the admin server, which answers longer than anybody else.
+    answering: CancellationToken,
+    /// From the server before this one, until it is told that this one is ready.
+    handover: Option<Handover>,
+    upgrading: Option<Upgrading>,
     scoreboard: Arc<Scoreboard>,
     fleet: Fleet,
     roster: Roster,
@@ -104,6 +116,9 @@ struct Supervisor {
     to_inbox: Inbox,
     calls: mpsc::Receiver<Call>,
     health: watch::Sender<Health>,
+    notifier: Notifier,
+    /// When to tell the service manager that the loop turns.
+    watchdog: Option<Interval>,
     watch: Watch,
     looks: Interval,
     tasks: TaskTracker,
@@ -117,34 +132,56 @@ enum Wake {
     Heard(WorkerId, Heard),
     Loaded(Result<Launcher, SupervisorError>),
     Called(Call),
+    Upgraded(UpgradeOutcome),
     /// Time to look at what the kernel says.
     Look,
+    /// Time to tell the service manager that the loop turns.
+    Watchdog,
     Deadline {
         late: bool,
     },
 }
 
 impl Supervisor {
-    fn new(
-        plan: Plan,
-        listeners: Listeners,
-        scoreboard: Scoreboard,
-        signals: Signals,
-        started: Instant,
-    ) -> Self {
+    /// Binds everything, and starts nothing but the admin server.
+    fn bind(plan: Plan, mut handover: Option<Handover>) -> Result<Self, SupervisorError> {
+        let bound = Bound::new(&plan.config, handover.as_mut());
+        let Bound { signals, listeners, sockets, scoreboard } = match bound {
+            Ok(bound) => bound,
+            Err(error) => {
+                if let Some(handover) = handover {
+                    handover.failed(&chain(&error));
+                }
+                return Err(error);
+            }
+        };
+        let started = Instant::now();
         let (to_inbox, inbox) = mpsc::channel(INBOX);
-        let (_to_loop, calls) = mpsc::channel(CALLS);
+        let (to_loop, calls) = mpsc::channel(CALLS);
         let fleet = Fleet::new(Jitter::random());
-        let (health, _) = watch::channel(view::health(&fleet, started));
-        let mut looks = interval(kernel::INTERVAL);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self {
-            plan,
+        let (health, known) = watch::channel(view::health(&fleet, started));
+        let control = sockets.control().and_then(|listener| match &listener.address {
+            BoundAddress::Unix(path) => Some(path.clone()),
+            BoundAddress::Tcp(_) => None,
+        });
+        let notifier = Notifier::from_environment();
+        let every = |period| {
+            let mut ticks = interval(period);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            ticks
+        };
+        let supervisor = Self {
             launchers: BTreeMap::new(),
             last_generation: GenerationId(0),
             loading: None,
+            slots: Slots::new(plan.config.workers.count),
             listeners: Some(listeners),
-            scoreboard: Arc::new(scoreboard),
+            sockets,
+            admin: Admin { calls: to_loop, health: known, control },
+            answering: CancellationToken::new(),
+            handover,
+            upgrading: None,
+            scoreboard,
             fleet,
             roster: Roster::default(),
             helpers: Helpers::default(),
@@ -155,15 +192,36 @@ impl Supervisor {
             to_inbox,
             calls,
             health,
+            watchdog: notifier.watchdog_interval().map(every),
+            notifier,
             watch: Watch::begin(),
-            looks,
+            looks: every(kernel::INTERVAL),
             tasks: TaskTracker::new(),
             shutdown: CancellationToken::new(),
             started,
+            plan,
+        };
+        if supervisor.handover.is_none() {
+            // Health is asked for while components are compiled.
+            supervisor.answer()?;
         }
+        Ok(supervisor)
     }
 
-    async fn run(mut self) -> Result<Outcome, SupervisorError> {
+    /// Serves the admin listeners.
+    fn answer(&self) -> Result<(), SupervisorError> {
+        let serve = |listener, access| {
+            let answering = self.answering.clone();
+            let served = self.admin.serve(listener, access, &self.tasks, answering);
+            served.map_err(|source| SupervisorError::Io { action: "serve administration", source })
+        };
+        for listener in self.sockets.admin() {
+            serve(listener, Access::ReadOnly)?;
+        }
+        self.sockets.control().map_or(Ok(()), |listener| serve(listener, Access::Full))
+    }
+
+    async fn run(&mut self) -> Result<Outcome, SupervisorError> {
         let mut events = VecDeque::new();
         self.load(self.plan.config.clone());
         loop {
@@ -175,20 +233,25 @@ impl Supervisor {
                 }
                 for action in self.fleet.handle_event(event, Instant::now()) {
                     if let Action::Finish(outcome) = action {
-                        self.end().await;
                         return Ok(outcome);
                     }
-                    events.extend(self.act(action));
+                    events.extend(self.act(action)?);
                 }
             }
             self.settle();
         }
     }
 
-    async fn end(mut self) {
+    /// Lets go of everything; `error` is why, if it is not as asked.
+    async fn end(mut self, error: Option<&SupervisorError>) {
+        if let (Some(handover), Some(error)) = (self.handover.take(), error) {
+            handover.failed(&chain(error));
+        }
         self.orders.give_up();
         self.loading = None;
+        self.upgrading = None;
         self.shutdown.cancel();
+        self.answering.cancel();
         self.tasks.close();
         self.tasks.wait().await;
     }
@@ -206,10 +269,21 @@ impl Supervisor {
                 None => std::future::pending().await,
             }
         };
-        let loading = self.loading.as_mut();
         let loaded = async {
-            match loading {
+            match &mut self.loading {
                 Some(loading) => loading.await,
+                None => std::future::pending().await,
+            }
+        };
+        let upgraded = async {
+            match &mut self.upgrading {
+                Some(upgrading) => upgrading.outcome().await,
+                None => std::future::pending().await,
+            }
+        };
+        let watchdog = async {
+            match &mut self.watchdog {
+                Some(ticks) => ticks.tick().await,
                 None => std::future::pending().await,
             }
         };
@@ -221,7 +295,9 @@ impl Supervisor {
             loaded = loaded => Wake::Loaded(loaded.unwrap_or_else(|error| {
                 Err(SupervisorError::Io { action: "load the configuration", source: error.into() })
             })),
+            outcome = upgraded => Wake::Upgraded(outcome),
             late = timer => Wake::Deadline { late },
+            _ = watchdog => Wake::Watchdog,
             _ = self.looks.tick() => Wake::Look,
         }
     }
@@ -234,6 +310,7 @@ impl Supervisor {
         match wake {
             Wake::Signal(Received::Order(signal)) => {
                 self.loading = None;
+                self.upgrading = None;
                 events.push_back(Event::Signal(signal));
             }
             Wake::Signal(Received::Command(command, signal)) => {
@@ -258,6 +335,8 @@ impl Supervisor {
                 events.extend(self.loaded(loaded)?);
             }
             Wake::Called(call) => events.extend(self.called(call)),
+            Wake::Upgraded(outcome) => events.extend(self.upgraded(outcome)),
+            Wake::Watchdog => self.notifier.watchdog(),
             Wake::Look => {
                 self.watch.look(Instant::now());
                 let rss = |(worker, pid)| Some(Event::Measured { worker, rss: kernel::rss(pid)? });
@@ -282,44 +361,54 @@ impl Supervisor {
     }
 
     /// Carries out one action; what follows from it at once is an event again.
-    fn act(&mut self, action: Action) -> Option<Event> {
+    fn act(&mut self, action: Action) -> Result<Option<Event>, SupervisorError> {
         match action {
             Action::Spawn { worker, slot, generation } => {
-                return self.spawn(worker, slot, generation);
+                return Ok(self.spawn(worker, slot, generation));
             }
-            Action::Send { worker, message } => return self.send(worker, message),
+            Action::Send { worker, message } => return Ok(self.send(worker, message)),
             Action::Kill { worker, signal } => self.roster.kill(worker, signal),
-            Action::LogReady => self.log_ready(),
+            Action::LogReady => self.serves()?,
             Action::Reloaded { generation } => {
                 if let Some(launcher) = self.launchers.get(&generation) {
                     self.plan.config = launcher.config.clone();
                 }
                 self.orders.reloaded(generation, self.fleet.wanted(), Instant::now());
+                self.notifier.ready(&self.summary());
             }
             Action::ReloadFailed { generation, reason } => {
                 let refused = Refused::new(crate::orders::CANNOT, reason);
-                self.orders.reload_failed(generation, &refused);
+                self.reload_failed(generation, &refused);
             }
-            Action::Shrink { .. } => {}
-            Action::StopListening { handed_over } => {
-                if let Some(listeners) = self.listeners.take().filter(|_| !handed_over) {
+            Action::Shrink { slots } => {
+                if let Some(listeners) = &mut self.listeners {
+                    self.slots.direct(listeners, slots);
+                }
+            }
+            Action::StopListening => {
+                if let Some(listeners) = self.listeners.take() {
                     listeners.last_call();
                 }
+                self.notifier.stopping();
             }
             Action::Finish(_) => {}
         }
-        None
+        Ok(None)
     }
 
     fn spawn(&mut self, worker: WorkerId, slot: usize, generation: GenerationId) -> Option<Event> {
         // The fleet spawns nothing once it has ordered to stop listening, nor of a generation
         // that it does not use any more.
-        let (listeners, launcher) = (self.listeners.as_ref()?, self.launchers.get(&generation)?);
+        let (listeners, launcher) = (self.listeners.as_mut()?, self.launchers.get(&generation)?);
         let failed = |reason: String| Some(Event::SpawnFailed { worker, reason });
+        if let Err(error) = self.slots.make_room(listeners, slot) {
+            return failed(chain(&error));
+        }
         let Some(seat) = self.roster.take_seat(&self.scoreboard) else {
             return failed("too many workers".to_owned());
         };
-        let launched = launcher.launch(&self.plan.program, &self.scoreboard, listeners.for_slot(slot));
+        let launched =
+            launcher.launch(&self.plan.program, &self.scoreboard, listeners.for_slot(slot));
         let launched = match launched {
             Ok(launched) => launched,
             Err(error) => return failed(error.to_string()),
@@ -338,14 +427,38 @@ impl Supervisor {
         (!self.roster.send(worker, message)).then(broken)
     }
 
-    fn log_ready(&self) {
+    /// The first generation serves.
+    fn serves(&mut self) -> Result<(), SupervisorError> {
+        if let Some(handover) = self.handover.take() {
+            handover.ready();
+            self.listeners.iter_mut().for_each(Listeners::take_over);
+            self.sockets.take_over();
+            self.answer()?;
+            self.notifier.main_pid(std::process::id());
+            let grace = self.plan.config.shutdown.graceful_timeout;
+            self.slots.wait_for_predecessor(Instant::now(), grace);
+        }
+        self.notifier.ready(&self.summary());
+        let shown = |listener: Option<&Listener>| {
+            listener.map_or_else(|| "off".to_owned(), |listener| listener.address.to_string())
+        };
         tracing::info!(
             addresses = self.listeners.as_ref().map(Listeners::addresses).unwrap_or_default(),
             workers = self.fleet.wanted(),
+            admin = shown(self.sockets.admin().next()),
+            control = shown(self.sockets.control()),
             pid = std::process::id(),
             elapsed_ms = self.started.elapsed().as_millis() as u64,
             "listening"
         );
+        Ok(())
+    }
+
+    /// What the server does, in one line for people.
+    fn summary(&self) -> String {
+        let addresses = self.listeners.as_ref().map(Listeners::addresses).unwrap_or_default();
+        let generation = self.fleet.generation().map_or(0, |generation| generation.0);
+        format!("generation {generation}: {} on {addresses}", counted(self.fleet.wanted()))
     }
 
     // Generations
@@ -379,7 +492,7 @@ impl Supervisor {
             Err(error) if self.fleet.generation().is_none() => Err(error),
             Err(error) => {
                 let refused = Refused::new(error.exit_code(), chain(&error));
-                self.orders.reload_failed(self.last_generation, &refused);
+                self.reload_failed(self.last_generation, &refused);
                 Ok(None)
             }
         }
@@ -390,9 +503,15 @@ impl Supervisor {
         let now = Instant::now();
         self.launchers.retain(|generation, _| self.fleet.uses(*generation));
         self.orders.settle(&self.fleet, now);
-        for reply in self.ledger.due(now) {
+        for asker in self.ledger.due(now) {
             // Whoever asked may have gone.
-            let _ = reply.send(self.metrics(now));
+            match asker {
+                Asker::Status(reply) => drop(reply.send(self.status(now))),
+                Asker::Metrics(reply) => drop(reply.send(self.metrics(now))),
+            }
+        }
+        if let Some(listeners) = &mut self.listeners {
+            self.slots.settle(listeners, &self.fleet, now);
         }
         if !self.fleet.is_staying() {
             self.orders.give_up();

@@ -53,7 +53,7 @@ impl Watch {
         }
         let machine = machine();
         for change in machine.changes_since(&self.machine) {
-            tracing::warn!(change, "the container has been resized, reload to adapt to it");
+            tracing::warn!(change, "container limits changed");
         }
         self.machine = machine;
         let seen = Throttling::read(Path::new("/"));

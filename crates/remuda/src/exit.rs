@@ -1,6 +1,6 @@
 //! How the process ends.
 
-use std::{io::Write as _, process::ExitCode};
+use std::{fmt, io::Write as _, process::ExitCode};
 
 /// Exit codes, those of `sysexits.h` where it has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub(crate) enum Exit {
     Usage = 64,
     /// A component cannot be served.
     Component = 65,
+    /// No server answers.
+    Unavailable = 69,
     /// Workers cannot start, or something else inside went wrong.
     Software = 70,
     /// The configuration is wrong.
@@ -52,6 +54,12 @@ impl Failure {
         // Nobody is left to read it when this fails.
         let _ = std::io::stderr().lock().write_all(text.as_bytes());
         ExitCode::from(self.code)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.message)
     }
 }
 

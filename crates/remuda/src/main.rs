@@ -22,9 +22,12 @@ fn main() -> ExitCode {
         Err(error) => return usage(&error),
     };
     let result = match cli.command {
-        Command::Serve(args) => commands::serve::run(args),
+        // A server that is to replace another tells it why it does not.
+        Command::Serve(args) => commands::serve::run(args)
+            .inspect_err(|failure| remuda_supervisor::report_failed_start(failure.message())),
         Command::Check(args) => commands::check::run(args),
         Command::Compile(args) => commands::compile::run(&args),
+        Command::Ctl(args) => commands::ctl::run(&args),
         Command::Completions { shell } => commands::describe::completions(shell),
         Command::Man { folder } => commands::describe::man(folder.as_deref()),
         Command::Worker => commands::worker::run(),
@@ -37,6 +40,9 @@ fn main() -> ExitCode {
 
 /// Help and version are no failure; anything else that clap says is.
 fn usage(error: &clap::Error) -> ExitCode {
+    if error.use_stderr() {
+        remuda_supervisor::report_failed_start(&error.render().to_string());
+    }
     // Nobody is left to read it when this fails.
     let _ = error.print();
     if error.use_stderr() { Exit::Usage.into() } else { Exit::Ended.into() }

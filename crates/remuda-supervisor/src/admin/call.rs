@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use remuda_control::Snapshot;
+use remuda_control::{RouteSnapshot, Snapshot};
 use serde::Serialize;
 use tokio::sync::oneshot;
 
@@ -73,6 +73,7 @@ pub(crate) struct Status {
     pub(crate) workers_wanted: usize,
     pub(crate) reloads: Reloads,
     pub(crate) workers: Vec<WorkerStatus>,
+    pub(crate) routes: Vec<RouteStatus>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -102,9 +103,48 @@ pub(crate) struct WorkerStatus {
     pub(crate) served: u64,
 }
 
+/// One route, all workers together since the start of the server.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct RouteStatus {
+    pub(crate) route: String,
+    /// Responses of any status.
+    pub(crate) requests: u64,
+    /// Responses with a status of 500 and above.
+    pub(crate) errors: u64,
+    /// Quantiles of the time from the request head to the end of the response.
+    pub(crate) p50_seconds: Option<f64>,
+    pub(crate) p95_seconds: Option<f64>,
+    pub(crate) p99_seconds: Option<f64>,
+    pub(crate) instances_busy: u64,
+    pub(crate) instances_idle: u64,
+}
+
+impl RouteStatus {
+    /// All routes of the total of all workers.
+    pub(crate) fn all(total: &Snapshot) -> Vec<Self> {
+        total.routes.iter().map(Self::from).collect()
+    }
+}
+
+impl From<&RouteSnapshot> for RouteStatus {
+    fn from(route: &RouteSnapshot) -> Self {
+        Self {
+            route: route.route.clone(),
+            requests: route.responses.values().sum(),
+            errors: route.responses.range(500..).map(|(_, count)| count).sum(),
+            p50_seconds: route.seconds.quantile(0.5),
+            p95_seconds: route.seconds.quantile(0.95),
+            p99_seconds: route.seconds.quantile(0.99),
+            instances_busy: route.instances.busy,
+            instances_idle: route.instances.idle,
+        }
+    }
+}
+
 /// What `/metrics` shows.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Metrics {
+    pub(crate) uptime_seconds: f64,
     /// All workers together, those that are gone included.
     pub(crate) total: Snapshot,
     pub(crate) workers: Vec<WorkerStatus>,
@@ -114,4 +154,26 @@ pub(crate) struct Metrics {
     pub(crate) reloads: Reloads,
     /// CPU periods in which the container was throttled, where there is a quota.
     pub(crate) throttled_periods: Option<u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use remuda_control::{Histogram, InstanceCounts};
+
+    use super::*;
+
+    #[test]
+    fn a_routes_status_says_how_many_failed_and_how_long_they_took() {
+        let route = RouteSnapshot {
+            route: "/api".to_owned(),
+            responses: [(200, 7), (404, 1), (500, 1), (504, 1)].into(),
+            seconds: Histogram { bounds: vec![0.1, 1.0], counts: vec![10, 0, 0], sum: 0.5 },
+            instances: InstanceCounts { busy: 1, idle: 2 },
+        };
+        let total = Snapshot { routes: vec![route], ..Snapshot::default() };
+        let [status] = RouteStatus::all(&total).try_into().expect("one route");
+        assert_eq!((status.route.as_str(), status.requests, status.errors), ("/api", 10, 2));
+        assert_eq!((status.p50_seconds, status.p99_seconds), (Some(0.05), Some(0.099)));
+        assert_eq!((status.instances_busy, status.instances_idle), (1, 2));
+    }
 }

@@ -133,10 +133,8 @@ pub(crate) enum Action {
     Shrink {
         slots: usize,
     },
-    /// Nobody takes new connections; somebody else may hold the same sockets.
-    StopListening {
-        handed_over: bool,
-    },
+    /// Nobody here takes new connections any more.
+    StopListening,
     /// The last action ever.
     Finish(Outcome),
 }

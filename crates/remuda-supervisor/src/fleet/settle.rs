@@ -19,7 +19,7 @@ impl Fleet {
         if let Phase::Delaying { until } = self.phase
             && until <= now
         {
-            self.drain(false, now, actions);
+            self.drain(now, actions);
         }
         match &self.phase {
             Phase::Serving | Phase::Delaying { .. } => {

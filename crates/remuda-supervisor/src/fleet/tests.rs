@@ -189,7 +189,7 @@ fn a_worker_that_drains_by_itself_is_replaced_at_once_and_finishes() {
 fn an_order_to_end_drains_every_worker_and_waits_for_the_last() {
     for signal in [Signal::Terminate, Signal::Interrupt] {
         let mut world = World::ready(2);
-        let stop = Action::StopListening { handed_over: false };
+        let stop = Action::StopListening;
         let actions = world.happens(Event::Signal(signal));
         assert_eq!(actions, [drain(0, true), drain(1, true), stop]);
         assert_eq!(world.exits(1, 0), []);
@@ -198,10 +198,11 @@ fn an_order_to_end_drains_every_worker_and_waits_for_the_last() {
 }
 
 #[test]
-fn a_server_whose_successor_serves_leaves_the_queues_to_it() {
-    let mut world = World::ready(1);
-    let stop = Action::StopListening { handed_over: true };
-    assert_eq!(world.happens(Event::HandedOver), [drain(0, false), stop]);
+fn a_server_whose_successor_serves_drains_without_a_delay() {
+    let mut world = World::with(Policy { drain_delay: 10 * SECOND, ..policy(1) });
+    world.says(0, FromWorker::Ready);
+    let actions = world.happens(Event::HandedOver);
+    assert_eq!(actions, [drain(0, true), Action::StopListening]);
     assert_eq!(world.exits(0, 0), [Action::Finish(Outcome::AsAsked)]);
 }
 
@@ -216,7 +217,7 @@ fn with_a_delay_it_serves_on_after_the_order_and_then_drains() {
     assert_eq!(world.exits(0, 1), [spawn(2, 0)], "it is served until the end of the delay");
     world.says(2, FromWorker::Ready);
     let actions = world.passes_well(4 * SECOND);
-    let stop = Action::StopListening { handed_over: false };
+    let stop = Action::StopListening;
     assert_eq!(actions, [drain(1, true), drain(2, true), stop]);
 }
 
@@ -294,7 +295,7 @@ fn an_order_to_end_between_two_attempts_ends_at_once() {
     let mut world = World::started(1);
     world.exits(0, 1);
     let actions = world.happens(Event::Signal(Signal::Terminate));
-    let stop = Action::StopListening { handed_over: false };
+    let stop = Action::StopListening;
     assert_eq!(actions, [stop, Action::Finish(Outcome::AsAsked)]);
 }
 

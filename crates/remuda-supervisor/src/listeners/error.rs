@@ -12,6 +12,12 @@ pub enum BindError {
          another address with --bind"
     )]
     InUse { address: String },
+    /// The same about an address that is not set with `--bind`.
+    #[error(
+        "failed to bind {address}: address in use; stop what listens there or choose \
+         another address with {flag}"
+    )]
+    Taken { address: String, flag: &'static str },
     #[error("failed to bind {address}: permission denied; {remedy}")]
     Denied { address: String, remedy: &'static str },
     #[error(
@@ -43,6 +49,14 @@ impl BindError {
             Some(Errno::ACCESS | Errno::PERM) => Self::Denied { address, remedy: denied },
             Some(Errno::ADDRNOTAVAIL) => Self::NotHere { address },
             _ => Self::Other { address, source },
+        }
+    }
+
+    /// Names the flag with which this address can be changed.
+    pub(crate) fn set_with(self, flag: &'static str) -> Self {
+        match self {
+            Self::InUse { address } => Self::Taken { address, flag },
+            other => other,
         }
     }
 }

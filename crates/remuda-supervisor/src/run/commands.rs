@@ -10,9 +10,11 @@ use remuda_control::ToWorker;
 
 use super::Supervisor;
 use crate::{
-    admin::call::{Call, Done, Metrics, Order, Refused, Status},
+    admin::call::{Call, Done, Metrics, Order, Refused, RouteStatus, Status},
     fleet::Event,
-    orders::{Reply, USAGE, Wanted, counted},
+    ledger::Asker,
+    lifecycle::{GenerationId, State},
+    orders::{CANNOT, Reply, USAGE, Wanted, counted},
     signals::Command,
     view,
 };
@@ -35,7 +37,7 @@ impl Supervisor {
             Command::ReopenLogs => {
                 tracing::info!("there is no log file: logs go to standard error and output");
             }
-            Command::Upgrade => {}
+            Command::Upgrade => self.begin_upgrade(),
         }
         None
     }
@@ -44,22 +46,24 @@ impl Supervisor {
     pub(super) fn called(&mut self, call: Call) -> Option<Event> {
         let now = Instant::now();
         match call {
-            Call::Status(reply) => {
-                // Whoever asked may have gone, here and below.
-                let _ = reply.send(self.status(now));
-            }
-            Call::Metrics(reply) => {
-                let workers = self.fleet.workers().map(|(id, _)| id);
-                for worker in self.ledger.scrape(workers, reply, now) {
-                    self.roster.send(worker, ToWorker::Snapshot);
-                }
-            }
+            Call::Status(reply) => self.scrape(Asker::Status(reply), now),
+            Call::Metrics(reply) => self.scrape(Asker::Metrics(reply), now),
             Call::Order(_, reply) if !self.fleet.is_staying() => {
+                // Whoever asked may have gone, here and below.
                 let _ = reply.send(Err(Refused::stopping()));
             }
             Call::Order(order, reply) => return self.order(order, reply, now),
         }
         None
+    }
+
+    /// Has all workers tell what they have counted, for whoever asks.
+    fn scrape(&mut self, asker: Asker, now: Instant) {
+        let heard = self.fleet.workers().filter(|(_, worker)| worker.state() != State::Starting);
+        for worker in self.ledger.scrape(heard.map(|(id, _)| id), asker, now) {
+            // One that has left too much unread is noticed by its silence.
+            self.roster.send(worker, ToWorker::Snapshot);
+        }
     }
 
     fn order(&mut self, order: Order, reply: Reply, now: Instant) -> Option<Event> {
@@ -100,6 +104,15 @@ impl Supervisor {
     }
 
     fn order_reload(&mut self, reply: Option<Reply>) {
+        if self.upgrading.is_some() {
+            let refused = Refused::new(CANNOT, "an upgrade is under way");
+            tracing::warn!(reason = refused.reason, "no reload");
+            if let Some(reply) = reply {
+                // Whoever asked may have gone.
+                let _ = reply.send(Err(refused));
+            }
+            return;
+        }
         if self.orders.is_reloading() || self.fleet.generation().is_none() {
             self.orders.reload_later(reply);
         } else {
@@ -110,6 +123,7 @@ impl Supervisor {
     /// Reads the configuration and begins to load it.
     pub(super) fn reload(&mut self, replies: Vec<Reply>) {
         let now = Instant::now();
+        self.notifier.reloading();
         let config = (self.plan.source.0)().and_then(|config| self.compatible(config));
         match config {
             Ok(config) => {
@@ -119,9 +133,14 @@ impl Supervisor {
             Err(reason) => {
                 self.last_generation.0 += 1;
                 self.orders.reload_began(self.last_generation, replies, now);
-                self.orders.reload_failed(self.last_generation, &Refused::new(78, reason));
+                self.reload_failed(self.last_generation, &Refused::new(78, reason));
             }
         }
+    }
+
+    pub(super) fn reload_failed(&mut self, generation: GenerationId, refused: &Refused) {
+        self.orders.reload_failed(generation, refused);
+        self.notifier.ready(&self.summary());
     }
 
     /// What a reload cannot change is refused rather than ignored.
@@ -145,25 +164,31 @@ impl Supervisor {
         ))
     }
 
-    fn status(&self, now: Instant) -> Status {
+    pub(super) fn status(&self, now: Instant) -> Status {
         let addresses = self.listeners.as_ref().map(|listeners| {
             listeners.iter().map(|listener| listener.address.to_string()).collect()
         });
         Status {
             version: env!("CARGO_PKG_VERSION"),
             pid: std::process::id(),
-            state: view::state(&self.fleet),
+            state: match view::state(&self.fleet) {
+                "serving" if self.upgrading.is_some() => "upgrading",
+                "serving" if self.orders.is_reloading() => "reloading",
+                state => state,
+            },
             generation: self.fleet.generation().map_or(0, |generation| generation.0),
             uptime_seconds: self.started.elapsed().as_secs_f64(),
             addresses: addresses.unwrap_or_default(),
             workers_wanted: self.fleet.wanted(),
             reloads: self.orders.reloads.clone(),
             workers: view::workers(&self.fleet, now),
+            routes: RouteStatus::all(&self.ledger.total()),
         }
     }
 
     pub(super) fn metrics(&self, now: Instant) -> Metrics {
         Metrics {
+            uptime_seconds: self.started.elapsed().as_secs_f64(),
             total: self.ledger.total(),
             workers: view::workers(&self.fleet, now),
             restarts: self.fleet.restarts().clone(),

@@ -239,9 +239,7 @@ fn what_is_wrong_with_a_reload_changes_nothing() {
     let mut fails = |reason: &str| {
         server.signal(Signal::HUP);
         failures += 1;
-        let line = server
-            .wait_for_lines("reload failed, nothing has changed", failures)
-            .remove(failures - 1);
+        let line = server.wait_for_lines("reload failed", failures).remove(failures - 1);
         let given = line["reason"].as_str().expect("a reason");
         assert!(given.contains(reason), "{given:?} does not say {reason:?}");
         assert!(workers.contains(&server.ask()));
@@ -267,7 +265,7 @@ fn a_reload_of_workers_that_are_never_ready_is_given_up() {
     server.set_worker("sleeps");
     server.configure(|config| config.workers.boot_timeout = Duration::from_millis(50));
     server.signal(Signal::HUP);
-    let line = server.wait_for_line("reload failed, nothing has changed");
+    let line = server.wait_for_line("reload failed");
     assert!(line["reason"].as_str().is_some_and(|reason| reason.contains("not ready")), "{line}");
     assert!(server.ready_workers().contains(&server.ask()));
 }
@@ -283,7 +281,7 @@ fn a_reload_that_comes_during_a_reload_comes_after_it() {
     server.wait_for("the first workers to leave", || {
         (server.lines("worker exited").len() >= 4).then_some(())
     });
-    assert!(server.lines("reload failed, nothing has changed").is_empty());
+    assert!(server.lines("reload failed").is_empty());
 }
 
 fn more_and_fewer_workers_on_a_signal() {

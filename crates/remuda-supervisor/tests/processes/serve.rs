@@ -3,7 +3,7 @@
 use std::{env, fs, io, path::Path, process::ExitCode};
 
 use remuda_config::Config;
-use remuda_supervisor::{ConfigSource, Plan, Program, run};
+use remuda_supervisor::{ConfigSource, Plan, Program, Upgrade, run};
 
 pub(crate) fn main(folder: &Path) -> ExitCode {
     tracing_subscriber::fmt()
@@ -24,6 +24,10 @@ pub(crate) fn main(folder: &Path) -> ExitCode {
             let folder = folder.to_owned();
             move || read(&folder)
         })),
+        upgrade: Upgrade {
+            executable: env::current_exe().expect("an executable"),
+            arguments: vec!["serve".into()],
+        },
     };
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");

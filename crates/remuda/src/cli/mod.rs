@@ -1,10 +1,12 @@
 //! The command line.
 
+mod ctl;
 mod settings;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+pub(crate) use ctl::{CtlAction, CtlArgs};
 pub(crate) use settings::SettingFlags;
 
 /// An application server for WebAssembly components: a supervisor, worker processes,
@@ -25,6 +27,9 @@ pub(crate) enum Command {
     Check(ServeArgs),
     /// Compile a component into the cache, so that a later start finds it there
     Compile(CompileArgs),
+    /// Ask or order a running server
+    #[command(after_help = ctl::HELP)]
+    Ctl(CtlArgs),
     /// Print the completions of a shell
     Completions {
         /// Which shell

@@ -2,6 +2,7 @@
 
 pub(crate) mod check;
 pub(crate) mod compile;
+pub(crate) mod ctl;
 pub(crate) mod describe;
 pub(crate) mod effective;
 pub(crate) mod serve;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use remuda_config::{Config, Loaded, Setting};
-use remuda_supervisor::{ConfigSource, Plan, Program};
+use remuda_supervisor::{ConfigSource, Plan, Program, Upgrade};
 
 use super::effective;
 use crate::{
@@ -17,6 +17,9 @@ use crate::{
 const THIS_EXECUTABLE: &str = "/proc/self/exe";
 
 pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
+    // Before the file can be replaced.
+    let executable = remuda_supervisor::running_executable()
+        .map_err(|error| Failure::new(Exit::Software, format!("failed to find itself: {error}")))?;
     let Loaded { config, settings, warnings } = configuration::load(args.clone())?;
     logging::init(&config.log);
     raise_open_files_limit();
@@ -27,7 +30,8 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     let program = Program { executable: PathBuf::from(THIS_EXECUTABLE), environment: Vec::new() };
     let mut known = settings;
     let source = ConfigSource(Box::new(move || load_again(args.clone(), &mut known)));
-    let plan = Plan { config, program, source };
+    let upgrade = Upgrade { executable, arguments: std::env::args_os().skip(1).collect() };
+    let plan = Plan { config, program, source, upgrade };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

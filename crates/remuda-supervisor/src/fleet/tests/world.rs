@@ -234,7 +234,7 @@ impl World {
             Action::Send { .. }
             | Action::LogReady
             | Action::Shrink { .. }
-            | Action::StopListening { .. } => None,
+            | Action::StopListening => None,
         }
     }
 
