@@ -1,11 +1,11 @@
 //! An order to end finishes what has begun, and has an end itself.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use remuda_tests::{
     Ask, Server, Upstream, guests,
     process::{self, Signal},
-    wait::timed,
+    wait::{self, timed},
 };
 
 /// Much less than `shutdown.graceful_timeout`, much more than an idle server needs.
@@ -30,13 +30,93 @@ async fn an_idle_server_ends_soon() {
 async fn under_load_no_request_fails() {
     for guest in [guests::HELLO, guests::HELLO_P2] {
         let mut server = Server::builder().guest(guest).workers(2).start().await;
-        let load = server.load(16, Ask::get("/"));
+        let load = server.load().mixed().expect(&["Hello, world!\n"]).start();
+        let idle = server.load().kept(8).http2(2, 2).pause(Duration::from_millis(20)).start();
         load.wait_for_answers(500).await;
         server.terminate();
         let report = load.until_refused().await;
         assert_eq!(server.exit_code().await, Some(0));
-        assert!(report.failures.is_empty(), "{}: {:?}", guest.name, report.failures);
-        assert_eq!(report.refused, 16);
+        report.print(guest.name);
+        report.assert_no_failure();
+        assert_eq!(report.refused(), 8 + 4 + 2);
+        let report = idle.until_refused().await;
+        report.print("idle in between");
+        report.assert_no_failure();
+    }
+}
+
+/// How soon readiness is to end, and what a busy machine that tests other things may take.
+const UNREADY_WITHIN: Duration = Duration::from_millis(100);
+const MARGIN: Duration = Duration::from_secs(1);
+
+#[tokio::test]
+#[expect(clippy::print_stderr, reason = "the figure is worth knowing")]
+async fn readiness_ends_at_once_and_connections_are_accepted_during_drain_delay() {
+    let builder = Server::builder().guest(guests::HELLO_P2).workers(2).with_admin();
+    let mut server = builder.setting("shutdown.drain_delay", "2s").start().await;
+    let load = server.load().mixed().expect(&["Hello, world!\n"]).start();
+    load.wait_for_answers_to_each_kind(10).await;
+    assert_eq!(server.readyz().await.status, 200);
+
+    server.terminate();
+    let ordered = Instant::now();
+    let unready = wait::until_async("readiness to end", async || {
+        Some(server.readyz().await).filter(|answer| answer.status != 200)
+    });
+    let answer = unready.await;
+    let unready = ordered.elapsed();
+    assert_eq!(answer.status, 503);
+    assert!(answer.body.contains("drain"), "{answer:?}");
+    eprintln!("not ready {unready:.1?} after the order (wanted: {UNREADY_WITHIN:?})");
+    assert!(unready < UNREADY_WITHIN + MARGIN, "not ready after {unready:?}");
+
+    while ordered.elapsed() < Duration::from_secs(1) {
+        assert_eq!(server.get("/").await.ok(), "Hello, world!\n");
+        assert_eq!(server.livez().await.status, 200);
+    }
+    let report = load.until_refused().await;
+    assert!(ordered.elapsed() >= Duration::from_secs(2), "refused after {:?}", ordered.elapsed());
+    assert_eq!(server.exit_code().await, Some(0));
+    report.print("a drain with a delay of 2 s");
+    report.assert_no_failure();
+}
+
+#[tokio::test]
+async fn a_second_order_does_not_wait_for_drain_delay() {
+    let builder = Server::builder().guest(guests::HELLO_P2);
+    let mut server = builder.setting("shutdown.drain_delay", "60s").start().await;
+    server.terminate();
+    server.wait_for_line("draining").await;
+    server.terminate();
+    let (elapsed, code) = timed(server.exit_code()).await;
+    assert_eq!(code, Some(0));
+    assert!(elapsed < SOON, "it took {elapsed:?} to end at once");
+}
+
+#[tokio::test]
+async fn what_waits_in_the_accept_queue_is_answered() {
+    for accept in ["shared", "reuseport"] {
+        let builder = Server::builder().guest(guests::HELLO_P2).workers(2);
+        let mut server = builder.flag("--accept", accept).start().await;
+        let workers = server.workers();
+        let stopped = [process::stop(workers[0]).await, process::stop(workers[1]).await];
+        let mut clients = Vec::new();
+        for _ in 0..50 {
+            let mut client = server.connect_raw().await;
+            client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+            clients.push(client);
+        }
+        let listeners = process::listeners(server.address());
+        assert_eq!(listeners.iter().map(|listener| listener.queued).sum::<u64>(), 50);
+        server.terminate();
+        server.wait_for_line("draining").await;
+        drop(stopped);
+        for mut client in clients {
+            let response = client.read_to_end().await;
+            assert!(response.starts_with("HTTP/1.1 200 OK\r\n"), "{accept}: {response:?}");
+            assert!(response.ends_with("Hello, world!\n"), "{accept}: {response:?}");
+        }
+        assert_eq!(server.exit_code().await, Some(0));
     }
 }
 
@@ -46,7 +126,7 @@ async fn it_ends_though_new_clients_keep_coming() {
     for _ in 0..3 {
         let builder = Server::builder().guest(guests::HELLO_P2).workers(2);
         let mut server = builder.flag("--graceful-timeout", "8s").start().await;
-        let load = server.load(64, Ask::get("/").header("connection", "close"));
+        let load = server.load().fresh(64).start();
         load.wait_for_answers(100).await;
         server.terminate();
         let (elapsed, code) = timed(server.exit_code()).await;

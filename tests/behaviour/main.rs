@@ -2,6 +2,7 @@
 //!
 //! A module for each behaviour. `cargo xtask test` builds what they need.
 
+mod admin;
 mod admission;
 mod bodies;
 mod command_line;
@@ -11,6 +12,7 @@ mod connections;
 mod drain;
 mod faults;
 mod guests;
+mod heartbeat;
 mod instances;
 mod load;
 mod logs;
@@ -18,4 +20,11 @@ mod outgoing;
 mod pid1;
 mod processes;
 mod protocol;
+mod recycling;
+mod reload;
 mod routes;
+mod scaling;
+mod sizing;
+mod sockets;
+mod systemd;
+mod upgrade;

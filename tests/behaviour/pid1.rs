@@ -50,6 +50,33 @@ async fn it_reaps_the_orphans_of_others() {
     assert_eq!(server.lines("worker exited").len(), 0);
 }
 
+/// Leaves many behind that end with the exit code of a server that cannot start.
+const WITH_MANY: [&str; 4] = [
+    "sh",
+    "-c",
+    "for i in 1 2 3 4 5 6 7 8; do (sh -c \"sleep 0.$i; exit 70\" &); done; exec \"$@\"",
+    "sh",
+];
+
+#[tokio::test]
+async fn what_becomes_of_strangers_changes_nothing() {
+    if !can_make_containers() {
+        return;
+    }
+    let launcher = [&CONTAINER[..], &WITH_MANY[..]].concat();
+    let builder = Server::builder().guest(guests::HELLO_P2).workers(2).with_admin();
+    let mut server = builder.launched_by(&launcher).start().await;
+    let load = server.load().mixed().start();
+    let alone = || process::children(server.supervisor()).len() == server.workers().len();
+    wait::until("all strangers to be reaped", || alone().then_some(())).await;
+    server.reload().await.unwrap_or_else(|line| panic!("{line}"));
+    load.wait_for_answers_to_each_kind(10).await;
+    load.stop().await.assert_flawless();
+    assert_eq!(server.metrics().await.sum("remuda_worker_restarts_total", &[]), 0.0);
+    server.terminate();
+    assert_eq!(server.exit_code().await, Some(0));
+}
+
 #[expect(clippy::print_stderr, reason = "whoever wonders why nothing was tested can read it")]
 fn can_make_containers() -> bool {
     let tried = Command::new(CONTAINER[0]).args(&CONTAINER[1..]).arg("true").output();

@@ -7,6 +7,7 @@ use std::{
 
 use remuda_tests::{
     Ask, Server, guests,
+    load::Fault,
     process::{self, Pid, Signal},
     wait,
 };
@@ -19,7 +20,7 @@ const BACK_WITHIN: Duration = Duration::from_secs(5);
 async fn a_killed_worker_fails_only_what_it_had_in_flight_and_is_back_at_once() {
     let server = Server::builder().guest(guests::MISBEHAVE).workers(2).start().await;
     let workers = server.workers();
-    let load = server.load(20, Ask::get("/sleep?ms=20"));
+    let load = server.load().kept(20).ask(Ask::get("/sleep?ms=20")).knowing_workers().start();
     load.wait_for_connections(20).await;
     load.wait_for_answers(100).await;
 
@@ -41,6 +42,48 @@ async fn a_killed_worker_fails_only_what_it_had_in_flight_and_is_back_at_once() 
     assert_eq!(now.len(), 2);
     assert!(!now.contains(&victim.as_raw_pid()));
     assert_eq!(now.iter().filter(|pid| workers.iter().any(|w| w.as_raw_pid() == **pid)).count(), 1);
+}
+
+#[tokio::test]
+async fn killed_workers_fail_no_more_than_was_in_flight() {
+    let builder = Server::builder().guest(guests::MISBEHAVE).workers(3).with_admin();
+    let server = builder.start().await;
+    let load = server.load().mixed().ask(Ask::get("/sleep?ms=5")).expect(&["ok\n"]).start();
+    load.wait_for_answers_to_each_kind(10).await;
+    let kills = 5;
+    for _ in 0..kills {
+        process::signal(server.workers()[0], Signal::KILL);
+        server.wait_for_workers(3).await;
+        load.wait_for_answers_to_each_kind(5).await;
+    }
+    let report = load.stop().await;
+    report.print(&format!("kill -9 of {kills} workers, one after the other"));
+    assert_eq!(report.refused(), 0);
+    assert!(report.failures.iter().all(|failure| failure.fault == Fault::Reset), "{report}");
+    // Of all clients together there were no more in flight.
+    assert!(report.failures.len() <= kills * (8 + 4 + 2 * 4), "{report}");
+}
+
+#[tokio::test]
+async fn a_client_of_a_killed_worker_learns_of_it_however_far_its_request_had_come() {
+    let server = Server::of(guests::MISBEHAVE).await;
+    let mut accepted = server.connect_raw().await;
+    let mut half_read = server.connect_raw().await;
+    half_read.send_and_see_it_read("GET / HTTP/1.1\r\nhost: a").await;
+    let mut dispatched = server.connect_raw().await;
+    dispatched.send_and_see_it_read("GET /never HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    let mut connection = server.connect().await;
+    let mut begun = connection.open(Ask::get("/slow-body?chunks=2&ms=60000")).await;
+    assert_eq!(begun.read_exactly(8).await, b"chunk 0\n");
+
+    process::signal(server.worker(), Signal::KILL);
+
+    for client in [&mut accepted, &mut half_read, &mut dispatched] {
+        assert_eq!(client.read_to_end().await, "");
+    }
+    assert!(begun.try_read().await.is_err(), "half of a response is not a whole one");
+    server.wait_for_lines("worker ready", 2).await;
+    assert_eq!(server.get("/").await.ok(), "ok\n");
 }
 
 #[tokio::test]

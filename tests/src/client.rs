@@ -4,16 +4,18 @@
 //! it is returned, not mended.
 
 mod ask;
+mod endpoint;
 mod exchange;
+mod fate;
 mod reply;
 
-use std::{io, net::SocketAddr, path::Path};
+use std::{io, net::SocketAddr, path::Path, sync::Arc};
 
-use futures_util::future::Either;
+use futures_util::{TryFutureExt as _, future::Either};
 use http::{Request, Response, Version};
 use hyper::{
     body::Incoming,
-    client::conn::{http1, http2},
+    client::conn::{TrySendError, http1, http2},
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
@@ -24,7 +26,9 @@ use tokio::{
 
 pub use ask::Ask;
 use ask::Body;
+pub use endpoint::{Endpoint, Protocol};
 pub use exchange::Exchange;
+pub use fate::Fate;
 pub use reply::{Broken, Reply};
 
 use crate::wait::{self, within_patience};
@@ -36,7 +40,7 @@ pub struct Connection {
     local: Option<SocketAddr>,
     peer: Option<SocketAddr>,
     /// Moves the bytes; ends with the connection.
-    _driver: JoinSet<()>,
+    _driver: Arc<JoinSet<()>>,
 }
 
 enum Sender {
@@ -88,19 +92,39 @@ impl Connection {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         let local = stream.local_addr()?;
+        let connection = Self::speak_http2(stream, address.to_string()).await?;
+        Ok(Self { local: Some(local), peer: Some(address), ..connection })
+    }
+
+    /// The same connection once more, for requests at the same time.
+    ///
+    /// # Panics
+    /// When it speaks HTTP/1.1.
+    #[must_use]
+    pub fn multiplexed(&self) -> Self {
+        let Sender::Http2(sender) = &self.sender else { panic!("only HTTP/2 has streams") };
+        Self {
+            sender: Sender::Http2(sender.clone()),
+            authority: self.authority.clone(),
+            local: self.local,
+            peer: self.peer,
+            _driver: Arc::clone(&self._driver),
+        }
+    }
+
+    async fn speak_http2<S>(stream: S, authority: String) -> io::Result<Self>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let (sender, driver) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
             .await
             .map_err(io::Error::other)?;
-        Ok(Self {
-            sender: Sender::Http2(sender),
-            authority: address.to_string(),
-            local: Some(local),
-            peer: Some(address),
-            _driver: spawn(async {
-                // The requests on it tell what went wrong.
-                let _ = driver.await;
-            }),
-        })
+        let driver = spawn(async {
+            // The requests on it tell what went wrong.
+            let _ = driver.await;
+        });
+        let sender = Sender::Http2(sender);
+        Ok(Self { sender, authority, local: None, peer: None, _driver: driver })
     }
 
     async fn speak_http1<S>(stream: S, authority: String) -> io::Result<Self>
@@ -153,13 +177,24 @@ impl Connection {
     /// When it takes too long.
     pub async fn try_send(&mut self, ask: Ask) -> Result<Reply, Broken> {
         let what = ask.to_string();
-        within_patience(&what, async {
-            self.ready().await.map_err(Broken::before_the_head)?;
-            let request = ask.into_request(&self.authority, self.version());
-            let response = self.dispatch(request).await.map_err(Broken::before_the_head)?;
-            Reply::read(response).await
-        })
-        .await
+        within_patience(&what, self.attempt(ask)).await
+    }
+
+    /// Sends a request and reads the whole response, however long it takes.
+    ///
+    /// # Errors
+    /// When the connection breaks before its end; [`Broken::fate`] says whether a client
+    /// may ask again.
+    pub async fn attempt(&mut self, ask: Ask) -> Result<Reply, Broken> {
+        let before = |error| Broken::before_the_head(Fate::NotSent, &error);
+        self.ready().await.map_err(before)?;
+        let request = ask.into_request(&self.authority, self.version());
+        let response = self.try_dispatch(request).await.map_err(|error| {
+            let came_back = error.message().is_some();
+            let fate = if came_back { Fate::NotSent } else { Fate::of(error.error()) };
+            Broken::before_the_head(fate, error.error())
+        })?;
+        Reply::read(response).await
     }
 
     /// Sends a request whose body is written, and whose response is read, bit by bit.
@@ -212,15 +247,24 @@ impl Connection {
         &mut self,
         request: Request<Body>,
     ) -> impl Future<Output = hyper::Result<Response<Incoming>>> + Send + 'static {
+        self.try_dispatch(request).map_err(TrySendError::into_error)
+    }
+
+    /// As [`Self::dispatch`]; a request that was never written comes back with the error.
+    fn try_dispatch(
+        &mut self,
+        request: Request<Body>,
+    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Body>>>> + Send + 'static
+    {
         match &mut self.sender {
-            Sender::Http1(sender) => Either::Left(sender.send_request(request)),
-            Sender::Http2(sender) => Either::Right(sender.send_request(request)),
+            Sender::Http1(sender) => Either::Left(sender.try_send_request(request)),
+            Sender::Http2(sender) => Either::Right(sender.try_send_request(request)),
         }
     }
 }
 
-fn spawn(driver: impl Future<Output = ()> + Send + 'static) -> JoinSet<()> {
+fn spawn(driver: impl Future<Output = ()> + Send + 'static) -> Arc<JoinSet<()>> {
     let mut tasks = JoinSet::new();
     tasks.spawn(driver);
-    tasks
+    Arc::new(tasks)
 }

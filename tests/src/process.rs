@@ -1,18 +1,46 @@
 //! What the kernel knows of processes and their sockets (proc(5)).
 
-use std::{
-    fs,
-    net::{IpAddr, SocketAddr},
-    path::PathBuf,
-};
+mod tcp;
+
+use std::{fs, path::PathBuf};
 
 pub use rustix::process::{Pid, Signal};
-use rustix::process::{kill_process, test_kill_process};
+use rustix::{
+    process::{kill_process, test_kill_process},
+    thread::{CpuSet, sched_getaffinity},
+};
+pub(crate) use tcp::TcpTable;
+pub use tcp::{Listener, connections, holder, listeners};
+
+use crate::wait;
 
 /// Sends a signal. A process that has gone needs none.
 pub fn signal(pid: Pid, signal: Signal) {
     if let Err(error) = kill_process(pid, signal) {
         assert!(!exists(pid), "failed to signal {pid:?}: {error}");
+    }
+}
+
+/// A process that is stopped until this is dropped, if it still exists then.
+#[derive(Debug)]
+pub struct Stopped(Pid);
+
+/// Stops a process (SIGSTOP): nothing in it runs.
+///
+/// # Panics
+/// When it does not stop.
+pub async fn stop(pid: Pid) -> Stopped {
+    signal(pid, Signal::STOP);
+    let is_stopped = || stat(pid).is_some_and(|stat| stat.state == 'T').then_some(());
+    wait::until("a process to stop", is_stopped).await;
+    Stopped(pid)
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        if exists(self.0) {
+            signal(self.0, Signal::CONT);
+        }
     }
 }
 
@@ -59,63 +87,40 @@ pub fn resident_bytes(pid: Pid) -> u64 {
     kibibytes.expect("a running process has resident memory") * 1024
 }
 
-/// Which of these processes holds the end at `local` of a TCP connection with `peer`.
+/// What the kernel adds to its score when it looks for something to kill
+/// (`oom_score_adj`, proc(5)).
+///
+/// # Panics
+/// When there is no such process.
 #[must_use]
-pub fn holder(local: SocketAddr, peer: SocketAddr, among: &[Pid]) -> Option<Pid> {
-    let inode = TcpTable::read().socket(local, peer)?.inode;
-    let link = format!("socket:[{inode}]");
-    let holds = |pid: &Pid| {
-        let descriptors = fs::read_dir(folder(*pid).join("fd")).into_iter().flatten().flatten();
-        let mut links = descriptors.filter_map(|entry| fs::read_link(entry.path()).ok());
-        links.any(|target| target.to_str() == Some(&link))
-    };
-    among.iter().copied().find(holds)
+pub fn oom_score_adjustment(pid: Pid) -> i32 {
+    let text = fs::read_to_string(folder(pid).join("oom_score_adj")).expect("a process");
+    text.trim().parse().expect("a number")
 }
 
-/// All TCP sockets over IPv4 at one moment: `/proc/net/tcp`. Reading it takes a while where
-/// many connections have been closed lately.
-pub(crate) struct TcpTable(String);
-
-struct TcpSocket {
-    unsent: u64,
-    unread: u64,
-    inode: u64,
+/// Whether this signal was sent to a process that has not handled it, because it is stopped.
+#[must_use]
+pub fn is_pending(pid: Pid, signal: Signal) -> bool {
+    let status = fs::read_to_string(folder(pid).join("status")).unwrap_or_default();
+    let pending = status.lines().find_map(|line| line.strip_prefix("ShdPnd:"));
+    let set = pending.and_then(|set| u64::from_str_radix(set.trim(), 16).ok());
+    set.is_some_and(|set| set & 1 << (signal.as_raw() - 1) != 0)
 }
 
-impl TcpTable {
-    pub(crate) fn read() -> Self {
-        Self(fs::read_to_string("/proc/net/tcp").expect("a table of TCP sockets"))
-    }
-
-    /// Whether everything that was sent from `local` to `peer` has been read there.
-    pub(crate) fn has_been_read(&self, local: SocketAddr, peer: SocketAddr) -> bool {
-        let sent = self.socket(local, peer).is_some_and(|ours| ours.unsent == 0);
-        let read = |theirs: TcpSocket| theirs.unread == 0 && theirs.inode != NOT_ACCEPTED;
-        sent && self.socket(peer, local).is_some_and(read)
-    }
-
-    /// The end at `local` of a connection with `peer`.
-    fn socket(&self, local: SocketAddr, peer: SocketAddr) -> Option<TcpSocket> {
-        let ends = format!(" {} {} ", hexadecimal(local), hexadecimal(peer));
-        let start = self.0.find(&ends)? + ends.len();
-        // STATE UNSENT:UNREAD TIMER:WHEN RETRANSMITS USER TIMEOUT INODE
-        let mut fields = self.0[start..].split_whitespace().skip(1);
-        let (unsent, unread) = fields.next()?.split_once(':')?;
-        Some(TcpSocket {
-            unsent: u64::from_str_radix(unsent, 16).ok()?,
-            unread: u64::from_str_radix(unread, 16).ok()?,
-            inode: fields.nth(4)?.parse().ok()?,
-        })
-    }
+/// Processors that it may run on.
+///
+/// # Panics
+/// When there is no such process.
+#[must_use]
+pub fn processors(pid: Pid) -> Vec<usize> {
+    let set = sched_getaffinity(Some(pid)).expect("a process");
+    (0..CpuSet::MAX_CPU).filter(|processor| set.is_set(*processor)).collect()
 }
 
-/// The inode of a connection that waits to be accepted.
-const NOT_ACCEPTED: u64 = 0;
-
-/// `0100007F:1F90`, the address in the byte order of the machine.
-fn hexadecimal(address: SocketAddr) -> String {
-    let IpAddr::V4(ip) = address.ip() else { panic!("{address} is not of IPv4") };
-    format!("{:08X}:{:04X}", u32::from_ne_bytes(ip.octets()), address.port())
+/// What its open files are: paths, or `socket:[INODE]`. Empty if it has gone.
+fn open_files(pid: Pid) -> Vec<PathBuf> {
+    let descriptors = fs::read_dir(folder(pid).join("fd")).into_iter().flatten().flatten();
+    descriptors.filter_map(|entry| fs::read_link(entry.path()).ok()).collect()
 }
 
 struct Stat {

@@ -43,6 +43,20 @@ impl Sandbox {
         path
     }
 
+    /// Puts a file in the place of another, which nobody sees half-written.
+    pub fn replace(&self, name: &str, content: impl AsRef<[u8]>) {
+        let new = self.write(&format!("{name}.new"), content);
+        fs::rename(new, self.path(name)).expect("files can be renamed in the sandbox");
+    }
+
+    /// Puts a copy of a file, which can be executed if that can, in the place of another.
+    pub fn replace_with(&self, name: &str, original: &Path) {
+        let new = self.path(&format!("{name}.new"));
+        let copied = fs::copy(original, &new);
+        copied.unwrap_or_else(|error| panic!("failed to copy {}: {error}", original.display()));
+        fs::rename(new, self.path(name)).expect("files can be renamed in the sandbox");
+    }
+
     /// What a file holds; nothing if there is none.
     #[must_use]
     pub fn read(&self, name: &str) -> String {

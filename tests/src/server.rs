@@ -3,15 +3,18 @@
 //! Invariants: it listens on a port that the kernel chose, is watched through its log, and
 //! ends with its [`Server`], which prints the log when the test has failed.
 
+mod admin;
 mod builder;
 mod end;
+mod orders;
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
+pub use admin::{Answer, WorkerState};
 pub use builder::Builder;
 
 use crate::{
-    client::{Ask, Connection, Reply},
+    client::{Ask, Connection, Endpoint, Reply},
     guests::Guest,
     log::Line,
     process::{self, Pid, Signal},
@@ -29,10 +32,16 @@ pub struct Server {
     /// The supervisor: the process itself, or the child of its launcher.
     supervisor: Pid,
     addresses: Vec<String>,
+    /// Where health, metrics and status are read, if anywhere.
+    admin: Option<SocketAddr>,
+    /// Where it takes orders, if anywhere.
+    control: Option<PathBuf>,
     sandbox: Sandbox,
     /// Workers whose supervisor was killed.
     orphans: Vec<Pid>,
     has_ended: bool,
+    /// The supervisor is the process that was started, not one that has taken over.
+    is_first: bool,
 }
 
 impl Server {
@@ -61,6 +70,19 @@ impl Server {
     pub fn tcp_addresses(&self) -> Vec<SocketAddr> {
         let tcp = self.addresses.iter().filter_map(|address| address.strip_prefix("http://"));
         tcp.map(|address| address.parse().expect("an address in the log")).collect()
+    }
+
+    /// Where clients connect to: its first TCP address, or else its first unix socket.
+    ///
+    /// # Panics
+    /// When it has neither.
+    #[must_use]
+    pub fn endpoint(&self) -> Endpoint {
+        let unix = || self.addresses.iter().find_map(|address| address.strip_prefix("unix:"));
+        match self.tcp_addresses().first() {
+            Some(address) => Endpoint::Tcp(*address),
+            None => Endpoint::Unix(unix().expect("an address").into()),
+        }
     }
 
     /// A file of its working folder.
@@ -195,7 +217,11 @@ impl Server {
     /// All log lines with this message.
     #[must_use]
     pub fn lines(&self, message: &str) -> Vec<Line> {
-        self.log().into_iter().filter(|line| line.message() == message).collect()
+        // Only lines that may be meant are parsed; a log grows long under load.
+        let (log, text) = (self.stderr(), serde_json::Value::from(message).to_string());
+        let candidates: Vec<&str> = log.lines().filter(|line| line.contains(&text)).collect();
+        let lines = Line::all(&candidates.join("\n"));
+        lines.into_iter().filter(|line| line.message() == message).collect()
     }
 
     /// Waits for a log line with this message.

@@ -7,6 +7,8 @@ use http::{HeaderMap, Response, StatusCode, Version};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
+use super::fate::Fate;
+
 /// A whole response.
 #[derive(Clone, Debug)]
 pub struct Reply {
@@ -25,6 +27,8 @@ pub struct Broken {
     /// What there was of the body.
     pub body: Bytes,
     pub error: String,
+    /// What has become of the request.
+    pub fate: Fate,
 }
 
 impl Reply {
@@ -36,6 +40,7 @@ impl Reply {
                 status: Some(head.status),
                 body: body.clone().freeze(),
                 error: chain(&error),
+                fate: Fate::Lost,
             })?;
             match frame.into_data() {
                 Ok(data) => body.extend_from_slice(&data),
@@ -82,8 +87,8 @@ impl Reply {
 }
 
 impl Broken {
-    pub(super) fn before_the_head(error: hyper::Error) -> Self {
-        Self { status: None, body: Bytes::new(), error: chain(&error) }
+    pub(super) fn before_the_head(fate: Fate, error: &hyper::Error) -> Self {
+        Self { status: None, body: Bytes::new(), error: chain(error), fate }
     }
 }
 
@@ -96,7 +101,8 @@ impl fmt::Display for Broken {
     }
 }
 
-fn chain(error: &dyn Error) -> String {
+/// An error and its causes.
+pub(super) fn chain(error: &dyn Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| (*cause).source());
     causes.fold(error.to_string(), |message, cause| format!("{message}: {cause}"))
 }

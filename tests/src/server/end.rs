@@ -7,7 +7,7 @@ use std::{
 
 use super::{Server, is_worker};
 use crate::{
-    process::{self, Signal},
+    process::{self, Pid, Signal},
     wait,
 };
 
@@ -24,8 +24,30 @@ impl Server {
     /// When it does not end.
     pub async fn exit_code(&mut self) -> Option<i32> {
         let status = wait::until("the server to end", || self.process.ended()).await;
-        self.has_ended = true;
+        self.has_ended = self.is_first;
         status.code()
+    }
+
+    /// Has this process, which has taken over, be the server from now on. It is no child
+    /// of ours, so its exit code is not known.
+    pub fn follow(&mut self, successor: Pid) {
+        self.supervisor = successor;
+        self.is_first = false;
+    }
+
+    /// Waits until the supervisor has ended, whoever its parent is.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub async fn gone(&mut self) {
+        let supervisor = self.supervisor;
+        wait::until("the server to end", || {
+            // A zombie of ours is reaped by this.
+            self.process.ended();
+            (!process::is_running(supervisor)).then_some(())
+        })
+        .await;
+        self.has_ended = true;
     }
 
     /// Kills the supervisor, and nothing else.
@@ -38,7 +60,8 @@ impl Server {
     fn ends_within(&mut self, time: Duration) -> bool {
         let started = Instant::now();
         while started.elapsed() < time {
-            if self.process.ended().is_some() {
+            let ended = self.process.ended().is_some();
+            if ended && (self.is_first || !process::is_running(self.supervisor)) {
                 return true;
             }
             thread::sleep(Duration::from_millis(5));

@@ -1,0 +1,118 @@
+//! A worker that says nothing is replaced, and says where it hung if it still can.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use remuda_tests::{
+    Ask, Server, guests,
+    process::{self, Signal},
+    wait::{self, timed},
+};
+
+/// How long a new client may wait beside a worker that is stopped.
+const BOUND: Duration = Duration::from_secs(1);
+
+#[tokio::test]
+#[expect(clippy::print_stderr, reason = "the figure is worth knowing")]
+async fn others_answer_beside_a_stopped_worker_which_is_replaced() {
+    let builder = Server::builder().guest(guests::HELLO_P2).workers(2).with_admin();
+    let server = builder.flag("--heartbeat-timeout", "2s").start().await;
+    let victim = server.workers()[0];
+    let _stopped = process::stop(victim).await;
+    let mut longest = Duration::ZERO;
+    for _ in 0..50 {
+        let (elapsed, reply) = timed(server.get("/")).await;
+        assert_eq!(reply.ok(), "Hello, world!\n");
+        longest = longest.max(elapsed);
+    }
+    eprintln!("beside a stopped worker the slowest of 50 new clients waited {longest:.1?}");
+    assert!(longest < BOUND, "a new client waited {longest:?}");
+    wait::until("the stopped one to be killed", || (!process::is_running(victim)).then_some(()))
+        .await;
+    assert!(!server.wait_for_workers(2).await.contains(&victim));
+    let restarts = server.metrics().await;
+    assert_eq!(restarts.value("remuda_worker_restarts_total", &[("reason", "silent")]), 1.0);
+}
+
+#[tokio::test]
+async fn what_waited_for_a_stopped_worker_is_answered_by_the_next() {
+    let builder = Server::builder().guest(guests::HELLO_P2).workers(2).with_admin();
+    let builder = builder.flag("--heartbeat-timeout", "2s").flag("--accept", "reuseport");
+    let server = builder.start().await;
+    let _stopped = process::stop(server.workers()[0]).await;
+    // The kernel gives half of them to the one that is stopped.
+    let replies = join_all((0..40).map(|_| server.get("/"))).await;
+    assert!(replies.into_iter().all(|reply| reply.ok() == "Hello, world!\n"));
+}
+
+const TWO_ROUTES: &str = r#"
+    [[route]]
+    component = "[guests]/misbehave.wasm"
+
+    [[route]]
+    path = "/sleep"
+    component = "[guests]/misbehave.wasm"
+"#;
+
+#[tokio::test]
+async fn a_frozen_worker_reports_what_it_was_doing() {
+    let builder = Server::builder().config(TWO_ROUTES).with_admin();
+    let server = builder.flag("--heartbeat-timeout", "1s").start().await;
+    let worker = server.worker();
+    let mut client = server.connect_raw().await;
+    client.send_and_see_it_read("GET /sleep?ms=60000 HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    let stopped = process::stop(worker).await;
+    let told = || process::is_pending(worker, Signal::ABORT).then_some(());
+    wait::until("SIGABRT for the silent worker", told).await;
+    // What a stopped process does about it, it does once it goes on.
+    drop(stopped);
+    let report = wait::until("a report", || {
+        let lines = server.stderr();
+        let line = lines.lines().find(|line| line.contains("frozen"));
+        line.map(str::to_owned)
+    })
+    .await;
+    assert!(report.contains(&worker.as_raw_pid().to_string()), "{report}");
+    wait::until("its end", || (!process::is_running(worker)).then_some(())).await;
+    let log = server.stderr();
+    assert!(log.lines().any(|line| line.contains("in flight") && line.contains("/sleep")), "{log}");
+    assert!(log.contains("backtrace"), "{log}");
+    assert!(!server.wait_for_workers(1).await.contains(&worker));
+    assert_eq!(client.read_to_end().await, "");
+    assert_eq!(server.get("/").await.ok(), "ok\n");
+}
+
+#[tokio::test]
+async fn an_event_loop_that_was_late_shows() {
+    let server = Server::builder().guest(guests::MISBEHAVE).with_admin().start().await;
+    let worker = server.worker();
+    let mut client = server.connect_raw().await;
+    client.send_and_see_it_read("GET /sleep?ms=10000 HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    // Stopped for as long as some answers of the supervisor take, which is not stopped.
+    let stopped = process::stop(worker).await;
+    let since = Instant::now();
+    wait::until("300 ms to go by", || {
+        (since.elapsed() >= Duration::from_millis(300)).then_some(())
+    })
+    .await;
+    drop(stopped);
+    let line = server.wait_for_line("event loop was late").await;
+    assert!(line.number("lag_ms") >= 200, "{line}");
+    assert_eq!(line.text("routes"), "/");
+    wait::until_async("the lag in the metrics", async || {
+        let metrics = server.metrics().await;
+        (metrics.sum("remuda_loop_stalls_total", &[]) >= 1.0).then_some(())
+    })
+    .await;
+    assert_eq!(server.worker(), worker);
+}
+
+#[tokio::test]
+async fn a_worker_that_burns_is_not_silent() {
+    let builder = Server::builder().guest(guests::MISBEHAVE).with_admin();
+    let server = builder.flag("--heartbeat-timeout", "1s").start().await;
+    let worker = server.worker();
+    let replies = join_all((0..4).map(|_| server.send(Ask::get("/spin?ms=3000")))).await;
+    assert!(replies.into_iter().all(|reply| reply.ok() == "ok\n"));
+    assert_eq!(server.worker(), worker);
+}
