@@ -4,13 +4,14 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use remuda_config::{Config, Route};
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    epoch::Ticker,
+    epoch::{LongTurn, Ticker},
     outbound::Outbound,
     program::Program,
     settings::{self, Capacity, EngineKind},
@@ -95,6 +96,18 @@ impl Engine {
     /// When the artifact does not fit this engine or no instance can be started.
     pub async fn load(&self, route: &Route, artifact: PathBuf) -> Result<Program, EngineError> {
         Program::load(self, route, artifact).await
+    }
+
+    /// The longest turn since the last call in which a guest held up the event loop for 50 ms
+    /// or more.
+    pub fn take_longest_turn(&self) -> Option<LongTurn> {
+        self.shared.ticker.take_longest_turn()
+    }
+
+    /// From now on `watcher` hears of every outgoing request that gets a response: its
+    /// authority, and the time to the response head. Only the first one set is asked.
+    pub fn watch_outbound(&self, watcher: impl Fn(&str, Duration) + Send + Sync + 'static) {
+        self.shared.outbound.watch(Box::new(watcher));
     }
 
     /// Waits until no guest runs any more.

@@ -5,12 +5,13 @@
 //! with it. Invariants: the thread sleeps without any timer once no guest has been
 //! entered for [`IDLE_TICKS`], and entering one wakes it; what counts is the time that a
 //! guest has run since it was entered, not a tick that happens to fall into a short
-//! call.
+//! call. A guest that gave nobody else a turn for [`LONG_TURN`] is noted, so that whoever
+//! finds the event loop late can name it.
 
 use std::{
     cell::Cell,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
@@ -18,6 +19,8 @@ use std::{
 };
 
 use wasmtime::UpdateDeadline;
+
+use crate::program::RequestId;
 
 /// Time between two epochs.
 pub(crate) const TICK: Duration = Duration::from_millis(2);
@@ -52,6 +55,19 @@ pub(crate) fn was_interrupted() -> bool {
 /// is asked.
 const TURN: Duration = TICK;
 
+/// A turn that lasted this long is noted: half of what makes the event loop stalled.
+const LONG_TURN: Duration = Duration::from_millis(50);
+
+/// A turn in which a guest let nobody else have theirs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LongTurn {
+    /// The path of the guest's route.
+    pub route: Arc<str>,
+    /// The request that it worked on, where that is known.
+    pub request: Option<RequestId>,
+    pub time: Duration,
+}
+
 /// Drives the epoch of the engines it was made with.
 pub(crate) struct Ticker {
     shared: Arc<Shared>,
@@ -61,6 +77,9 @@ pub(crate) struct Ticker {
 struct Shared {
     /// Counts entries into guests; the thread looks whether it moved.
     entered: AtomicU64,
+    /// Counts ticks; what begins and ends in the same one has been short.
+    ticks: AtomicU64,
+    longest_turn: Mutex<Option<LongTurn>>,
     asleep: AtomicBool,
     stopped: AtomicBool,
 }
@@ -73,6 +92,8 @@ impl Ticker {
     pub(crate) fn start(engines: Vec<wasmtime::Engine>) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             entered: AtomicU64::new(0),
+            ticks: AtomicU64::new(0),
+            longest_turn: Mutex::default(),
             asleep: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
         });
@@ -84,13 +105,42 @@ impl Ticker {
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// Says that this thread is about to poll a guest, whose turn begins.
-    pub(crate) fn guest_entered(&self) {
-        ENTERED.set(Some(Instant::now()));
+    /// Gives a guest its turn on this thread: `poll` polls it. `who` names it, should the
+    /// turn be a long one.
+    pub(crate) fn turn<T>(
+        &self,
+        who: impl FnOnce() -> (Arc<str>, Option<RequestId>),
+        poll: impl FnOnce() -> T,
+    ) -> T {
+        let (entered, ticks) = (Instant::now(), self.shared.ticks.load(Ordering::Relaxed));
+        ENTERED.set(Some(entered));
         INTERRUPTED.set(false);
         self.shared.entered.fetch_add(1, Ordering::SeqCst);
         if self.shared.asleep.load(Ordering::SeqCst) {
             self.wake();
+        }
+        let polled = poll();
+        // Most turns are shorter than a tick, and need not ask for the time again.
+        if self.shared.ticks.load(Ordering::Relaxed) != ticks {
+            self.note(entered.elapsed(), who);
+        }
+        polled
+    }
+
+    /// The longest of the long turns since the last call.
+    pub(crate) fn take_longest_turn(&self) -> Option<LongTurn> {
+        self.shared.longest_turn.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    #[cold]
+    fn note(&self, time: Duration, who: impl FnOnce() -> (Arc<str>, Option<RequestId>)) {
+        if time < LONG_TURN {
+            return;
+        }
+        let mut longest = self.shared.longest_turn.lock().unwrap_or_else(PoisonError::into_inner);
+        if longest.as_ref().is_none_or(|other| other.time < time) {
+            let (route, request) = who();
+            *longest = Some(LongTurn { route, request, time });
         }
     }
 
@@ -118,6 +168,7 @@ impl Shared {
             } else {
                 thread::park_timeout(TICK);
             }
+            self.ticks.fetch_add(1, Ordering::Relaxed);
             for engine in engines {
                 engine.increment_epoch();
             }
@@ -136,5 +187,27 @@ impl Drop for Ticker {
             // A panic in the thread has been reported by the panic hook.
             let _ = thread.join();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn turn(ticker: &Ticker, id: u64, time: Duration) {
+        ticker.turn(|| (Arc::from("/slow"), Some(RequestId(id))), || thread::sleep(time));
+    }
+
+    #[test]
+    fn the_longest_of_the_long_turns_is_noted() {
+        let ticker = Ticker::start(Vec::new()).expect("a thread");
+        turn(&ticker, 1, Duration::ZERO);
+        assert_eq!(ticker.take_longest_turn(), None);
+        turn(&ticker, 2, LONG_TURN * 2);
+        turn(&ticker, 3, LONG_TURN);
+        let noted = ticker.take_longest_turn().expect("a long turn");
+        assert_eq!((&*noted.route, noted.request), ("/slow", Some(RequestId(2))));
+        assert!(noted.time >= LONG_TURN * 2);
+        assert_eq!(ticker.take_longest_turn(), None);
     }
 }

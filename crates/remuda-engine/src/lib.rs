@@ -26,6 +26,7 @@ mod sys;
 
 pub use call::GuestBody;
 pub use engine::{Engine, EngineError};
+pub use epoch::LongTurn;
 pub use fault::Fault;
-pub use program::{Program, RequestId};
+pub use program::{InstanceCounts, Program, RequestId};
 pub use wasmtime_wasi_http::Error as BodyError;

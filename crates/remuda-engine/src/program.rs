@@ -1,6 +1,6 @@
 //! A loaded component with the settings of its route.
 
-use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+use std::{fmt, path::PathBuf, pin::pin, sync::Arc, task::Context, time::Duration};
 
 use bytes::Bytes;
 use http::{Method, Request, Response};
@@ -41,6 +41,15 @@ struct Inner {
     pool: Pool,
 }
 
+/// Instances of a program.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InstanceCounts {
+    /// At work, or being made.
+    pub busy: usize,
+    /// Warm, waiting for a request.
+    pub idle: usize,
+}
+
 /// Where instances come from.
 enum Pool {
     /// Each instance serves one request at a time, polled by whoever sent it.
@@ -60,7 +69,7 @@ pub(crate) struct Template {
 
 impl Template {
     /// The path of the route, for log lines.
-    pub(crate) fn route(&self) -> &str {
+    pub(crate) fn route(&self) -> &Arc<str> {
         &self.grants.route
     }
 
@@ -72,8 +81,15 @@ impl Template {
         store.limiter(|state| &mut state.limiter);
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|_store| Ok(epoch::on_epoch()));
-        self.engine.ticker.guest_entered();
-        match self.pre.instantiate_async(&mut store).await {
+        let instantiated = {
+            let mut instantiating = pin!(self.pre.instantiate_async(&mut store));
+            let who = || (Arc::clone(self.route()), None);
+            let poll = |cx: &mut Context<'_>| {
+                self.engine.ticker.turn(who, || instantiating.as_mut().poll(cx))
+            };
+            std::future::poll_fn(poll).await
+        };
+        match instantiated {
             Ok(proxy) => Ok(Instance::new(store, proxy)),
             Err(error) => Err(Fault::from_instantiation(&error, store.data().limiter.refused())),
         }
@@ -164,6 +180,15 @@ impl Program {
             Pool::Shared(pool) => pool.call(request, id, held).await?,
         };
         Ok(if head_only { GuestBody::without_content(response) } else { response })
+    }
+
+    /// How many instances there are now.
+    #[must_use]
+    pub fn instance_counts(&self) -> InstanceCounts {
+        match &self.inner.pool {
+            Pool::Single(pool) => pool.instance_counts(),
+            Pool::Shared(pool) => pool.instance_counts(),
+        }
     }
 
     /// Retires instances that have been idle for too long.

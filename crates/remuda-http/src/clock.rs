@@ -8,10 +8,11 @@ static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// Milliseconds since the first call in this process, never 0.
 pub(crate) fn now() -> u64 {
-    since(Instant::now())
+    at(Instant::now())
 }
 
-fn since(instant: Instant) -> u64 {
+/// What [`now`] said at this instant.
+pub(crate) fn at(instant: Instant) -> u64 {
     u64::try_from(instant.saturating_duration_since(*START).as_millis()).unwrap_or(u64::MAX - 1) + 1
 }
 

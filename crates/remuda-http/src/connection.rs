@@ -27,7 +27,9 @@ use tokio_util::task::TaskTracker;
 pub(crate) use state::{ConnectionState, InFlight};
 use tracked::Tracked;
 
-use crate::{Handler, clock, listener::Stream, server::Shared, service::service};
+use crate::{
+    Handler, clock, listener::Stream, rejection::HEADER_TIMEOUT, server::Shared, service::service,
+};
 
 /// In a drain, an idle HTTP/1 connection is kept for this long, so that a request that is
 /// on its way to it is answered (with `Connection: close`) instead of being reset.
@@ -42,7 +44,7 @@ pub(crate) async fn serve<H: Handler>(
     stream: Stream,
     client: Option<IpAddr>,
 ) {
-    let state = Arc::new(ConnectionState::new());
+    let state = Arc::new(ConnectionState::new(Arc::clone(&shared.metrics)));
     let service = service(Arc::clone(&shared), Arc::clone(&state), client);
     let socket = Tracked::new(stream, Arc::clone(&state));
     let builder = builder(&shared);
@@ -73,6 +75,7 @@ pub(crate) async fn serve<H: Handler>(
             Poll::Ready(Due::Close) => Poll::Ready(()),
             Poll::Ready(Due::Answer408) => {
                 state.give_up_head();
+                shared.metrics.rejected(HEADER_TIMEOUT);
                 // Reading the rest of the head, hyper comes to its end.
                 let _ = connection.as_mut().poll(cx);
                 Poll::Ready(())

@@ -8,12 +8,14 @@
 //! without a bound; whoever answers holds the permit until all work for the request has
 //! ended; a connection without a request in flight costs no place.
 
+mod accept;
 mod access_log;
 mod admission;
 mod clock;
 mod connection;
 mod handler;
 mod listener;
+mod metrics;
 mod output;
 mod rejection;
 mod request_body;
@@ -21,10 +23,13 @@ mod response_body;
 mod routes;
 mod server;
 mod service;
+mod sys;
 
+pub use accept::{LastAccepts, Peers};
 pub use admission::{Admission, Permit};
 pub use handler::{Handler, Ticket};
 pub use listener::Listener;
+pub use metrics::{Histogram, Load, Observer, Reading, RequestInFlight, RouteReading};
 pub use output::takes_bytes;
 pub use rejection::{Fault, Rejection};
 pub use request_body::{RequestBody, RequestBodyError};

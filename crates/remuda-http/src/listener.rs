@@ -2,21 +2,37 @@
 
 use std::{
     io,
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
+    os::fd::OwnedFd,
     pin::Pin,
     task::{Context, Poll},
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::{TcpListener, TcpStream, UnixListener, UnixStream},
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    net::{SocketFlags, acceptfrom_with},
 };
+use tokio::{
+    io::{
+        AsyncRead, AsyncWrite, ReadBuf,
+        unix::{AsyncFd, AsyncFdReadyGuard},
+    },
+    net::{TcpStream, UnixStream},
+};
+
+use crate::sys;
 
 /// A socket that accepts connections.
 #[derive(Debug)]
-pub enum Listener {
-    Tcp(TcpListener),
-    Unix(UnixListener),
+pub struct Listener {
+    socket: AsyncFd<OwnedFd>,
+    family: Family,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Family {
+    Tcp,
+    Unix,
 }
 
 /// One accepted connection.
@@ -26,20 +42,90 @@ pub(crate) enum Stream {
     Unix(UnixStream),
 }
 
+/// What a listener gives.
+#[derive(Debug)]
+pub(crate) struct Accepted {
+    pub(crate) stream: Stream,
+    /// The peer's address, where it has one.
+    pub(crate) client: Option<IpAddr>,
+}
+
+/// Somebody has connected; whether the connection is still there is another matter, for
+/// other processes accept from the same socket.
+pub(crate) struct Readiness<'a> {
+    guard: AsyncFdReadyGuard<'a, OwnedFd>,
+    family: Family,
+}
+
 impl Listener {
-    /// Waits for a connection. Cancel safe.
-    pub(crate) async fn accept(&self) -> io::Result<(Stream, Option<IpAddr>)> {
-        match self {
-            Self::Tcp(listener) => {
-                let (stream, peer) = listener.accept().await?;
-                // Without it, Nagle's algorithm holds back the end of a response. A
-                // socket that is gone by now fails when it is read.
-                let _ = stream.set_nodelay(true);
-                Ok((Stream::Tcp(stream), Some(peer.ip())))
-            }
-            Self::Unix(listener) => Ok((Stream::Unix(listener.accept().await?.0), None)),
+    /// Takes over a listening TCP socket.
+    ///
+    /// # Errors
+    /// When it cannot be watched.
+    pub fn tcp(socket: std::net::TcpListener) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        Self::watch(socket.into(), Family::Tcp)
+    }
+
+    /// Takes over a listening unix socket.
+    ///
+    /// # Errors
+    /// When it cannot be watched.
+    pub fn unix(socket: std::os::unix::net::UnixListener) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        Self::watch(socket.into(), Family::Unix)
+    }
+
+    fn watch(socket: OwnedFd, family: Family) -> io::Result<Self> {
+        Ok(Self { socket: sys::watch(socket)?, family })
+    }
+
+    /// Waits until somebody has connected. Cancel safe.
+    pub(crate) async fn readiness(&self) -> io::Result<Readiness<'_>> {
+        Ok(Readiness { guard: self.socket.readable().await?, family: self.family })
+    }
+}
+
+impl Readiness<'_> {
+    /// Takes the next connection; `None` if there is none any more.
+    pub(crate) fn try_accept(&mut self) -> io::Result<Option<Accepted>> {
+        let family = self.family;
+        match self.guard.try_io(|socket| accept(socket.get_ref(), family)) {
+            Ok(accepted) => accepted.map(Some),
+            Err(_) => Ok(None),
         }
     }
+
+    /// Whether there is a connection, without taking it.
+    pub(crate) fn is_still_ready(&mut self) -> bool {
+        let mut wanted = [PollFd::new(self.guard.get_inner(), PollFlags::IN)];
+        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        // Where the question fails, accepting tells more.
+        let is_ready = poll(&mut wanted, Some(&at_once)).map_or(true, |ready| ready > 0);
+        if !is_ready {
+            self.guard.clear_ready();
+        }
+        is_ready
+    }
+}
+
+fn accept(socket: &OwnedFd, family: Family) -> io::Result<Accepted> {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let (stream, peer) = acceptfrom_with(socket, flags)?;
+    Ok(match family {
+        Family::Tcp => {
+            let stream = TcpStream::from_std(stream.into())?;
+            // Without it, Nagle's algorithm holds back the end of a response. A socket that
+            // is gone by now fails when it is read.
+            let _ = stream.set_nodelay(true);
+            let client = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
+            Accepted { stream: Stream::Tcp(stream), client: client.map(|client| client.ip()) }
+        }
+        Family::Unix => {
+            let stream = UnixStream::from_std(stream.into())?;
+            Accepted { stream: Stream::Unix(stream), client: None }
+        }
+    })
 }
 
 macro_rules! forward {

@@ -48,6 +48,9 @@ pub enum Rejection {
 /// RFC 9209.
 const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 
+/// The reason of [`Rejection::header_timeout`], which is given without a request.
+pub(crate) const HEADER_TIMEOUT: &str = "header_timeout";
+
 /// Seconds after which a shed client may try again; longer than a queue lasts.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 

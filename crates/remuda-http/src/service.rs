@@ -1,6 +1,6 @@
 //! One request: route, permit, handler, response.
 
-use std::{convert::Infallible, net::IpAddr, sync::Arc};
+use std::{convert::Infallible, net::IpAddr, sync::Arc, time::Instant};
 
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, Uri, Version, header,
@@ -10,7 +10,7 @@ use hyper::{body::Incoming, service::service_fn};
 use tokio::time::timeout;
 
 use crate::{
-    Handler, Rejection, RequestBody, ResponseBody, Ticket,
+    Handler, Rejection, RequestBody, RequestInFlight, ResponseBody, Ticket,
     access_log::AccessRecord,
     connection::{ConnectionState, InFlight},
     rejection::accepts_json,
@@ -45,7 +45,7 @@ struct Connection<H: Handler> {
 type Answer<B> = Response<ResponseBody<B>>;
 
 impl<H: Handler> Connection<H> {
-    async fn answer(&self, request: Request<Incoming>, in_flight: InFlight) -> Answer<H::Body> {
+    async fn answer(&self, request: Request<Incoming>, mut in_flight: InFlight) -> Answer<H::Body> {
         let id = self.shared.next_id();
         let http1 = request.version() < Version::HTTP_2;
         let format = self.shared.config.log.access;
@@ -53,8 +53,10 @@ impl<H: Handler> Connection<H> {
         let json = accepts_json(request.headers());
 
         let mut route = None;
-        let mut response = match self.admit_and_handle(request, id, &mut route).await {
+        let started = in_flight.started().into_std();
+        let mut response = match self.admit_and_handle(request, id, started, &mut route).await {
             Ok(response) => {
+                in_flight.answered(route, response.status());
                 let limits = route.map(|route| &self.shared.config.routes[route].limits);
                 let silence = limits
                     .map_or(self.shared.config.limits.response_idle_timeout, |limits| {
@@ -63,6 +65,8 @@ impl<H: Handler> Connection<H> {
                 response.map(|body| ResponseBody::handler(body, id, silence, in_flight))
             }
             Err(rejection) => {
+                in_flight.answered(route, rejection.status());
+                self.shared.metrics.rejected(rejection.reason());
                 let request = format_args!("{id:016x}");
                 let path = route.map(|route| self.shared.config.routes[route].path.as_str());
                 if rejection == Rejection::Deadline {
@@ -91,6 +95,7 @@ impl<H: Handler> Connection<H> {
         &self,
         request: Request<Incoming>,
         id: u64,
+        started: Instant,
         found: &mut Option<usize>,
     ) -> Result<Response<H::Body>, Rejection> {
         let shared = &*self.shared;
@@ -104,7 +109,7 @@ impl<H: Handler> Connection<H> {
 
         let http = &shared.config.http;
         let (body, verdict) = RequestBody::new(incoming, http.max_body, http.body_timeout)?;
-        let permit = shared.admission.admit(route).await?;
+        let permit = shared.admission.admit(RequestInFlight { id, route, started }).await?;
         let ticket = Ticket { route, id, permit };
         let limit = shared.config.routes[route].limits.request_timeout;
         let handled = shared.handler.handle(Request::from_parts(parts, body), ticket);

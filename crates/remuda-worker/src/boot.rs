@@ -7,18 +7,22 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use remuda_config::{BoundAddress, Log};
+use remuda_config::{Accept, BoundAddress, Log};
 use remuda_control::{
     CONTROL_DESCRIPTOR, ControlError, ControlReader, ControlWriter, FromWorker, InheritedListener,
-    ToWorker, WorkerSetup,
+    SCOREBOARD_DESCRIPTOR, Scoreboard, Seat, ToWorker, WorkerSetup,
 };
 use remuda_engine::{Engine, EngineError};
-use remuda_http::{Listener, Server};
-use tokio::net::{TcpListener, UnixListener, UnixStream};
+use remuda_http::{Listener, Peers, Server};
+use tokio::net::UnixStream;
 
 use crate::{
+    figures::{self, OutboundTimes},
     handler::{Guests, Programs},
     life::{self, Life},
+    oom,
+    peers::Neighbours,
+    report::Reporter,
     sys,
 };
 
@@ -29,6 +33,10 @@ pub enum BootError {
     Control(#[from] ControlError),
     #[error("failed to take over descriptor {descriptor}: {source}")]
     Descriptor { descriptor: i32, source: io::Error },
+    #[error("failed to take seat {0} of the scoreboard: there is none")]
+    NoSeat(usize),
+    #[error("failed to start the reporter: {0}")]
+    Reporter(#[source] io::Error),
     #[error("the supervisor went away before it said what to serve")]
     NoSetup,
     #[error(transparent)]
@@ -42,23 +50,29 @@ pub enum BootError {
 /// # Errors
 /// When the worker cannot begin to serve; the supervisor has been told by then.
 pub fn run(init_logging: impl FnOnce(&Log)) -> Result<(), BootError> {
+    // Before anything else: until then, a question is death.
+    let reporter = Reporter::start().map_err(BootError::Reporter)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(BootError::EventLoop)?;
-    let result = runtime.block_on(boot_and_live(init_logging));
+    let result = runtime.block_on(boot_and_live(init_logging, reporter));
     // What still runs has had its time; nobody waits for threads in system calls.
     runtime.shutdown_background();
     result
 }
 
-async fn boot_and_live(init_logging: impl FnOnce(&Log)) -> Result<(), BootError> {
+async fn boot_and_live(
+    init_logging: impl FnOnce(&Log),
+    reporter: Reporter,
+) -> Result<(), BootError> {
     let (mut orders, mut reports) = control_socket()?;
     let Some(ToWorker::Configure(setup)) = orders.receive().await? else {
         return Err(BootError::NoSetup);
     };
     init_logging(&setup.config.log);
-    match boot(*setup).await {
+    oom::volunteer();
+    match boot(*setup, reporter).await {
         Ok(life) => {
             reports.send(&FromWorker::Ready).await?;
             life::live(life, orders, reports).await;
@@ -81,13 +95,18 @@ fn control_socket() -> Result<(ControlReader<ToWorker>, ControlWriter<FromWorker
     Ok(remuda_control::split(UnixStream::from_std(socket).map_err(failed)?))
 }
 
-async fn boot(setup: WorkerSetup) -> Result<Life, BootError> {
-    let WorkerSetup { slot, config, listeners, artifacts } = setup;
+async fn boot(setup: WorkerSetup, reporter: Reporter) -> Result<Life, BootError> {
+    let WorkerSetup { slot, generation, seat, config, listeners, artifacts } = setup;
+    let seat = take_seat(seat)?;
     let engine = Engine::build(&config, &artifacts)?;
+    let outbound = Arc::new(OutboundTimes::default());
+    let times = Arc::clone(&outbound);
+    engine.watch_outbound(move |authority, time| times.observe(authority, time));
     let mut programs = Vec::new();
     for (route, artifact) in config.routes.iter().zip(artifacts) {
         let program = engine.load(route, artifact).await?;
         tracing::debug!(
+            generation,
             route = route.path,
             handler = %program.handler(),
             instances = ?program.instances(),
@@ -97,23 +116,37 @@ async fn boot(setup: WorkerSetup) -> Result<Life, BootError> {
     }
     let programs = Arc::new(Programs::new(programs));
     let listeners = listeners.iter().map(take_listener).collect::<Result<Vec<_>, _>>()?;
-    let server = Server::build(&config, Guests(Arc::clone(&programs)), first_request_id(slot));
-    let grace = config.shutdown.graceful_timeout;
-    Ok(Life { server, listeners, engine, programs, grace })
+    // Where each slot has sockets of its own, nobody else could take their connections.
+    let shares_sockets = config.workers.accept == Accept::Shared;
+    let peers = shares_sockets.then(|| Box::new(Neighbours(seat.clone())) as Box<dyn Peers>);
+    let guests = Guests(Arc::clone(&programs));
+    let server = Server::build(&config, guests, first_request_id(slot), peers);
+    let routes: Arc<[String]> = config.routes.iter().map(figures::route_name).collect();
+    reporter.watch(server.observer(), Arc::clone(&routes));
+    Ok(Life {
+        server,
+        listeners,
+        engine,
+        programs,
+        routes,
+        outbound,
+        reporter,
+        seat,
+        grace: config.shutdown.graceful_timeout,
+        max_requests: config.workers.max_requests,
+    })
+}
+
+fn take_seat(seat: usize) -> Result<Seat, BootError> {
+    let failed = |source| BootError::Descriptor { descriptor: SCOREBOARD_DESCRIPTOR, source };
+    let board = sys::take(SCOREBOARD_DESCRIPTOR).and_then(Scoreboard::open).map_err(failed)?;
+    Arc::new(board).seat(seat).ok_or(BootError::NoSeat(seat))
 }
 
 fn take_listener(inherited: &InheritedListener) -> Result<Listener, BootError> {
     let listen = |socket: OwnedFd| match inherited.address {
-        BoundAddress::Tcp(_) => {
-            let listener = std::net::TcpListener::from(socket);
-            listener.set_nonblocking(true)?;
-            Ok(Listener::Tcp(TcpListener::from_std(listener)?))
-        }
-        BoundAddress::Unix(_) => {
-            let listener = std::os::unix::net::UnixListener::from(socket);
-            listener.set_nonblocking(true)?;
-            Ok(Listener::Unix(UnixListener::from_std(listener)?))
-        }
+        BoundAddress::Tcp(_) => Listener::tcp(socket.into()),
+        BoundAddress::Unix(_) => Listener::unix(socket.into()),
     };
     let descriptor = inherited.descriptor;
     let result: io::Result<Listener> = sys::take(descriptor).and_then(listen);

@@ -2,6 +2,7 @@
 
 use http::{Request, Response};
 use http_body_util::BodyExt as _;
+use remuda_control::InstanceCounts;
 use remuda_engine::{BodyError, Fault, GuestBody, Program, RequestId};
 use remuda_http::{Handler, Permit, Rejection, RequestBody, RequestBodyError, Ticket};
 
@@ -13,6 +14,15 @@ pub(crate) struct Programs {
 impl Programs {
     pub(crate) fn new(routes: Vec<(String, Program)>) -> Self {
         Self { routes }
+    }
+
+    /// Instances of each route.
+    pub(crate) fn instance_counts(&self) -> Vec<InstanceCounts> {
+        let counts = self.routes.iter().map(|(_, program)| program.instance_counts());
+        let count = |number: usize| number as u64;
+        counts
+            .map(|counts| InstanceCounts { busy: count(counts.busy), idle: count(counts.idle) })
+            .collect()
     }
 
     /// Retires instances that nobody has needed for a while.

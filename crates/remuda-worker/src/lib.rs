@@ -6,11 +6,18 @@
 //! gone, and the worker drains and ends too.
 //!
 //! Read on in this order: [`run`] (boot), [`life`] (what happens afterwards),
-//! [`handler`] (from a request to a guest and back).
+//! [`handler`] (from a request to a guest and back), [`beat`] (how others learn that this
+//! worker still turns), [`report`] (what it tells when it does not).
 
+mod beat;
 mod boot;
+mod figures;
 mod handler;
 mod life;
+mod oom;
+mod outbox;
+mod peers;
+mod report;
 mod sys;
 
 pub use boot::{BootError, run};

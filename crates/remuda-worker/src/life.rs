@@ -1,20 +1,34 @@
 //! A worker's life after its boot: serve until told to drain, drain, end.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    cell::Cell,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 
-use remuda_control::{ControlReader, ControlWriter, FromWorker, ToWorker};
+use remuda_control::{ControlReader, ControlWriter, FromWorker, Seat, ToWorker};
 use remuda_engine::Engine;
-use remuda_http::{Listener, Server};
+use remuda_http::{LastAccepts, Listener, Server};
 use tokio::{
     signal::unix::{SignalKind, signal},
-    time::{MissedTickBehavior, interval, timeout},
+    sync::{Notify, oneshot},
+    time::{Instant, MissedTickBehavior, Sleep, interval, sleep, timeout},
 };
-use tokio_util::sync::CancellationToken;
 
-use crate::handler::{Guests, Programs};
+use crate::{
+    beat::Beat,
+    figures::{Figures, OutboundTimes},
+    handler::{Guests, Programs},
+    outbox::Outbox,
+    report::Reporter,
+};
 
 /// How often idle instances are looked at.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long a supervisor may take to read what its worker said last.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Everything that a booted worker owns.
 pub(crate) struct Life {
@@ -22,14 +36,21 @@ pub(crate) struct Life {
     pub(crate) listeners: Vec<Listener>,
     pub(crate) engine: Engine,
     pub(crate) programs: Arc<Programs>,
+    /// Names of the routes, in the order of the configuration.
+    pub(crate) routes: Arc<[String]>,
+    pub(crate) outbound: Arc<OutboundTimes>,
+    pub(crate) reporter: Reporter,
+    pub(crate) seat: Seat,
     /// How long a drain may take that the supervisor has not ordered.
     pub(crate) grace: Duration,
+    /// Requests after which the supervisor may want to replace this worker.
+    pub(crate) max_requests: Option<u64>,
 }
 
 /// What ends the time of serving.
 #[derive(Debug, PartialEq, Eq)]
 enum End {
-    Ordered { grace: Duration },
+    Ordered { grace: Duration, last_accepts: LastAccepts },
     SupervisorGone,
     Signal,
 }
@@ -37,39 +58,121 @@ enum End {
 /// Serves until the end, then drains.
 pub(crate) async fn live(
     life: Life,
-    mut orders: ControlReader<ToWorker>,
-    mut reports: ControlWriter<FromWorker>,
+    orders: ControlReader<ToWorker>,
+    reports: ControlWriter<FromWorker>,
 ) {
-    let Life { server, listeners, engine, programs, grace } = life;
-    let drain = CancellationToken::new();
-    let serving = server.run(listeners, drain.clone());
-    tokio::pin!(serving);
+    let (outbox, writer) = Outbox::new(reports);
+    let mut writing = pin!(writer.run());
+    tokio::select! {
+        () = serve_and_drain(life, orders, outbox) => {}
+        () = &mut writing => unreachable!("the writer ends only after the outbox is closed"),
+    }
+    // Whoever does not read it has had its time.
+    let _ = timeout(LAST_WORDS, writing).await;
+}
+
+async fn serve_and_drain(life: Life, orders: ControlReader<ToWorker>, outbox: Outbox) {
+    let Life { server, listeners, engine, programs, grace, .. } = life;
+    let figures = Figures {
+        observer: server.observer(),
+        routes: life.routes,
+        programs: Arc::downgrade(&programs),
+        outbound: life.outbound,
+        stalls: Cell::new(0),
+    };
+    let told_to_serve = Notify::new();
+    let mut orders =
+        Orders { socket: orders, figures: &figures, outbox: &outbox, serve: &told_to_serve };
+    let accepting = Cell::new(false);
+    let beat = Beat {
+        figures: &figures,
+        engine: &engine,
+        outbox: &outbox,
+        reporter: &life.reporter,
+        seat: &life.seat,
+        max_requests: life.max_requests,
+        accepting: &accepting,
+    };
+    let mut beating = pin!(beat.run());
+    let (drain, drained) = oneshot::channel();
+    let enough = async { drained.await.unwrap_or(LastAccepts::Take) };
+    let mut serving = Box::pin(async {
+        told_to_serve.notified().await;
+        accepting.set(true);
+        life.seat.beat();
+        server.run(listeners, enough).await;
+    });
 
     let end = tokio::select! {
         end = next_end(&mut orders) => end,
         () = sweep(&programs) => unreachable!("the sweeper never ends"),
+        () = &mut beating => unreachable!("the pulse never ends"),
         () = &mut serving => unreachable!("the server ends only after the drain has begun"),
     };
-    let grace = match &end {
-        End::Ordered { grace } => *grace,
-        End::SupervisorGone | End::Signal => grace,
+    let (grace, last_accepts) = match &end {
+        End::Ordered { grace, last_accepts } => (*grace, *last_accepts),
+        // All workers may have got the same signal, and nobody accept any more.
+        End::SupervisorGone | End::Signal => (grace, LastAccepts::Take),
     };
     tracing::debug!(?end, ?grace, "draining");
-    drain.cancel();
-    // A supervisor that has gone need not be told.
-    let _ = reports.send(&FromWorker::Draining).await;
-    let drained = async {
-        serving.await;
+    let has_served = accepting.replace(false);
+    life.seat.leave();
+    // The server waits for this message until it ends.
+    let _ = drain.send(last_accepts);
+    outbox.draining();
+    let ended = async {
+        if has_served {
+            serving.await;
+        }
         // Idle instances that drive themselves end with their pools.
         drop(programs);
         engine.finished().await;
     };
-    if timeout(grace, drained).await.is_err() {
+    let mut grace_ends = pin!(sleep(grace));
+    let in_time = tokio::select! {
+        () = ended => true,
+        () = shorten(&mut orders, grace_ends.as_mut()) => false,
+        () = &mut beating => unreachable!("the pulse never ends"),
+    };
+    if !in_time {
         tracing::warn!(?grace, "requests were still in flight after shutdown.graceful_timeout");
+    }
+    outbox.snapshot(figures.snapshot());
+}
+
+/// What comes from the supervisor; whoever listens to it answers questions on the way.
+struct Orders<'a> {
+    socket: ControlReader<ToWorker>,
+    figures: &'a Figures,
+    outbox: &'a Outbox,
+    serve: &'a Notify,
+}
+
+impl Orders<'_> {
+    /// The next order to drain, or `None` once the supervisor is gone.
+    async fn next(&mut self) -> Option<(Duration, LastAccepts)> {
+        loop {
+            match self.socket.receive().await {
+                Ok(Some(ToWorker::Drain { grace, empty_queue })) => {
+                    let take = if empty_queue { LastAccepts::Take } else { LastAccepts::Leave };
+                    return Some((grace, take));
+                }
+                Ok(Some(ToWorker::Serve)) => self.serve.notify_one(),
+                Ok(Some(ToWorker::Snapshot)) => self.outbox.snapshot(self.figures.snapshot()),
+                Ok(Some(ToWorker::Configure(_))) => {
+                    tracing::warn!("a running worker cannot be configured again");
+                }
+                Ok(None) => return None,
+                Err(error) => {
+                    tracing::error!(%error, "lost the supervisor");
+                    return None;
+                }
+            }
+        }
     }
 }
 
-async fn next_end(orders: &mut ControlReader<ToWorker>) -> End {
+async fn next_end(orders: &mut Orders<'_>) -> End {
     let terminated = async {
         match signal(SignalKind::terminate()) {
             Ok(mut signals) => {
@@ -81,21 +184,28 @@ async fn next_end(orders: &mut ControlReader<ToWorker>) -> End {
             }
         }
     };
-    tokio::pin!(terminated);
+    tokio::select! {
+        () = terminated => End::Signal,
+        order = orders.next() => match order {
+            Some((grace, last_accepts)) => End::Ordered { grace, last_accepts },
+            None => End::SupervisorGone,
+        },
+    }
+}
+
+/// Waits until the time for a drain is over, which further orders may shorten.
+async fn shorten(orders: &mut Orders<'_>, mut end: Pin<&mut Sleep>) {
     loop {
         tokio::select! {
-            () = &mut terminated => return End::Signal,
-            order = orders.receive() => match order {
-                Ok(Some(ToWorker::Drain { grace, .. })) => return End::Ordered { grace },
-                Ok(Some(ToWorker::Snapshot)) => {}
-                Ok(Some(ToWorker::Configure(_))) => {
-                    tracing::warn!("a running worker cannot be configured again");
+            () = &mut end => return,
+            order = orders.next() => match order {
+                Some((grace, _)) => {
+                    let earlier = Instant::now().checked_add(grace);
+                    if let Some(earlier) = earlier.filter(|earlier| *earlier < end.deadline()) {
+                        end.as_mut().reset(earlier);
+                    }
                 }
-                Ok(None) => return End::SupervisorGone,
-                Err(error) => {
-                    tracing::error!(%error, "lost the supervisor");
-                    return End::SupervisorGone;
-                }
+                None => return end.await,
             },
         }
     }

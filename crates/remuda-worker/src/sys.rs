@@ -1,6 +1,11 @@
-//! The one place of this crate with `unsafe`: descriptors that the supervisor left open.
+//! The one place of this crate with `unsafe`: descriptors that the supervisor left open, and
+//! (in [`trace`]) what a thread that is stuck is doing.
 
 #![allow(unsafe_code, reason = "only the two ends of exec know what a descriptor number means")]
+
+mod trace;
+
+pub(crate) use trace::LoopThread;
 
 use std::{
     collections::BTreeSet,

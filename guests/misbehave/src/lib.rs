@@ -3,6 +3,7 @@
 //! The path says what goes wrong, the query how much of it. It is a 0.2 guest, so that both
 //! worlds are tested. A path that it does not know is answered `ok`.
 
+mod freeze;
 mod query;
 mod reply;
 
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 use wasip2::clocks::monotonic_clock;
 use wasip2::http::types::{IncomingRequest, ResponseOutparam};
 
+use crate::freeze::freeze;
 use crate::query::Query;
 use crate::reply::{Stream, answer};
 
@@ -30,6 +32,11 @@ impl wasip2::exports::http::incoming_handler::Guest for Misbehave {
             "/trap" => core::arch::wasm32::unreachable(),
             "/exit" => std::process::exit(1),
             "/spin" => spin(query.millis("ms")),
+            "/freeze" => {
+                if !freeze(query.number("mib").unwrap_or(1)) {
+                    return answer(out, 500, b"there is not so much memory\n");
+                }
+            }
             "/alloc" => return alloc(query.number("mib"), out),
             "/sleep" => sleep(query.millis("ms").unwrap_or_default()),
             "/never" => never(),

@@ -14,7 +14,7 @@ use crate::{
 
 /// Whether every server is given addresses for its administration, or only those that a
 /// test asks about.
-const ADMIN_BY_DEFAULT: bool = false;
+const ADMIN_BY_DEFAULT: bool = true;
 
 /// The control socket in the sandbox.
 const CONTROL: &str = "control.sock";

@@ -18,7 +18,10 @@ fn the_admin_address_is_written_like_any_other() {
     let admin = |value: &str| app().flag("admin", &[value]).loaded().config.admin;
     assert_eq!(app().loaded().config.admin, Some(tcp("127.0.0.1", 9000)));
     assert_eq!(admin(":9100"), Some(tcp("", 9100)));
-    assert_eq!(admin("unix:admin.sock"), Some(BindAddress::Unix("/site/admin.sock".into())));
+    assert_eq!(
+        admin("unix:admin.sock"),
+        Some(BindAddress::Unix { path: "/site/admin.sock".into(), mode: None })
+    );
     assert_eq!(admin("fd:4"), Some(BindAddress::Descriptor(4)));
     assert_eq!(admin("off"), None);
     insta::assert_snapshot!(app().flag("admin", &["9000"]).errors(), @r#"--admin: "9000" is not a host name; try --admin 127.0.0.1:9000"#);

@@ -1,6 +1,9 @@
 //! An instance and how often it may be used.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::{Duration, Instant},
+};
 
 use remuda_config::Instances;
 use wasmtime::Store;
@@ -19,6 +22,22 @@ pub(crate) struct Instance {
 impl Instance {
     pub(crate) fn new(store: Store<HostState>, proxy: Proxy) -> Self {
         Self { store, proxy, served: 0, idle_since: Instant::now() }
+    }
+}
+
+/// Counts while it lives.
+pub(super) struct Counted<C: std::ops::Deref<Target = AtomicUsize>>(C);
+
+impl<C: std::ops::Deref<Target = AtomicUsize>> Counted<C> {
+    pub(super) fn new(counter: C) -> Self {
+        counter.fetch_add(1, Ordering::Relaxed);
+        Self(counter)
+    }
+}
+
+impl<C: std::ops::Deref<Target = AtomicUsize>> Drop for Counted<C> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

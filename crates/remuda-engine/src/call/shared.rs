@@ -29,14 +29,19 @@ use tokio::{
 };
 use wasmtime_wasi_http::{Error, WasiBody};
 
-use super::{GuestBody, Reuse, outgoing::Outgoing};
-use crate::{Fault, RequestId, program::Template};
+use super::{GuestBody, Reuse, instance::Counted, outgoing::Outgoing};
+use crate::{
+    Fault, RequestId,
+    program::{InstanceCounts, Template},
+};
 
 /// The instances of a program that take requests.
 pub(crate) struct SharedPool {
     template: Template,
     reuse: Reuse,
     open: Mutex<Vec<Handle>>,
+    /// Instances that have not ended, open or not.
+    alive: Arc<AtomicUsize>,
 }
 
 /// The way into an instance.
@@ -82,7 +87,8 @@ pub(super) struct Lease {
 impl SharedPool {
     /// Makes a first instance to see that it can be done, and keeps it.
     pub(crate) async fn start(template: Template, reuse: Reuse) -> Result<Arc<Self>, Fault> {
-        let pool = Arc::new(Self { template, reuse, open: Mutex::new(Vec::new()) });
+        let pool =
+            Arc::new(Self { template, reuse, open: Mutex::default(), alive: Arc::default() });
         let first = pool.start_instance().await?;
         pool.open.lock().unwrap_or_else(PoisonError::into_inner).push(first);
         Ok(pool)
@@ -130,6 +136,15 @@ impl SharedPool {
         open.retain(|handle| !handle.state.is_idle_for(self.reuse));
     }
 
+    pub(crate) fn instance_counts(&self) -> InstanceCounts {
+        let is_idle = |handle: &&Handle| {
+            !handle.state.is_retired() && handle.state.in_flight.load(Ordering::Relaxed) == 0
+        };
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let idle = open.iter().filter(is_idle).count();
+        InstanceCounts { busy: self.alive.load(Ordering::Relaxed).saturating_sub(idle), idle }
+    }
+
     /// A place in an open instance, the last one added first.
     fn reserve(self: &Arc<Self>) -> Option<(Lease, Jobs)> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
@@ -157,11 +172,16 @@ impl SharedPool {
     async fn start_instance(&self) -> Result<Handle, Fault> {
         let state = Arc::new(State::default());
         state.mark_idle();
+        let alive = Counted::new(Arc::clone(&self.alive));
         let instance = self.template.instantiate().await?;
         let (jobs, incoming) = mpsc::unbounded_channel();
-        let engine = Arc::clone(&self.template.engine);
-        let limit = self.template.after_response_timeout;
-        let driver = drive::drive(instance, incoming, Arc::clone(&state), engine, limit);
+        let surroundings = drive::Surroundings {
+            engine: Arc::clone(&self.template.engine),
+            route: Arc::clone(self.template.route()),
+            after_response_timeout: self.template.after_response_timeout,
+            _alive: alive,
+        };
+        let driver = drive::drive(instance, incoming, Arc::clone(&state), surroundings);
         // Tokio counts what a task does and makes it wait when it was much. An instance has
         // the work of many requests, and turns of its own.
         self.template.engine.tasks.spawn(unconstrained(driver));

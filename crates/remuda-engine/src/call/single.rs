@@ -6,7 +6,10 @@
 
 use std::{
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll, ready},
     time::Instant,
 };
@@ -18,10 +21,14 @@ use wasmtime_wasi_http::{Error, WasiBody, handler::Proxy};
 
 use super::{
     GuestBody, Instance, Reuse,
+    instance::Counted,
     outgoing::{Drained, Outgoing, discard},
     run::{HeadSlot, run_02, run_03_to_end},
 };
-use crate::{Fault, RequestId, epoch, program::Template};
+use crate::{
+    Fault, RequestId, epoch,
+    program::{InstanceCounts, Template},
+};
 
 /// The instances of a program, idle ones at hand.
 pub(crate) struct SinglePool {
@@ -29,13 +36,14 @@ pub(crate) struct SinglePool {
     reuse: Reuse,
     /// The last one used is the first one reused: its memory is still in the caches.
     idle: Mutex<Vec<Instance>>,
+    busy: AtomicUsize,
 }
 
 impl SinglePool {
     /// Makes a first instance to see that it can be done.
     pub(crate) async fn start(template: Template, reuse: Reuse) -> Result<Arc<Self>, Fault> {
         let first = template.instantiate().await?;
-        let pool = Self { template, reuse, idle: Mutex::new(Vec::new()) };
+        let pool = Self { template, reuse, idle: Mutex::default(), busy: AtomicUsize::new(0) };
         pool.give_back(first);
         Ok(Arc::new(pool))
     }
@@ -67,6 +75,11 @@ impl SinglePool {
         drop(stale);
     }
 
+    pub(crate) fn instance_counts(&self) -> InstanceCounts {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).len();
+        InstanceCounts { busy: self.busy.load(Ordering::Relaxed), idle }
+    }
+
     fn take(&self) -> Option<Instance> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
     }
@@ -90,6 +103,7 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Error>,
 {
+    let _busy = Counted::new(&pool.busy);
     let mut instance = match pool.take() {
         Some(idle) => idle,
         None => pool.template.instantiate().await?,
@@ -135,8 +149,10 @@ impl Guest {
     /// Lets the guest run until it waits for something. `Ready` once it has ended.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
         if let GuestState::Running(run) = &mut self.state {
-            self.pool.template.engine.ticker.guest_entered();
-            if let Poll::Ready(result) = run.as_mut().poll(cx) {
+            let template = &self.pool.template;
+            let who = || (Arc::clone(template.route()), Some(self.id));
+            if let Poll::Ready(result) = template.engine.ticker.turn(who, || run.as_mut().poll(cx))
+            {
                 self.state = GuestState::Ended(result);
             }
         }
@@ -171,7 +187,7 @@ impl Guest {
         let (pool, id) = (Arc::clone(&self.pool), self.id);
         tasks.spawn(async move {
             let _held = held;
-            let route = pool.template.route();
+            let route = &**pool.template.route();
             let ended = std::future::poll_fn(|cx| {
                 loop {
                     let polled = self.poll(cx);

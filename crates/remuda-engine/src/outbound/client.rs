@@ -3,8 +3,8 @@
 use std::{
     collections::HashSet,
     pin::pin,
-    sync::{Mutex, PoisonError},
-    time::Duration,
+    sync::{Mutex, OnceLock, PoisonError},
+    time::{Duration, Instant},
 };
 
 use futures_util::future::{Either, select};
@@ -38,7 +38,11 @@ pub(crate) struct Outbound {
     client: Option<Client<connector::Connector, WasiBody>>,
     hosts: Hosts,
     denied: Mutex<HashSet<String>>,
+    watcher: OnceLock<Watcher>,
 }
+
+/// Hears of outgoing requests: the authority, and the time to the response head.
+type Watcher = Box<dyn Fn(&str, Duration) + Send + Sync>;
 
 impl Outbound {
     /// Loads the trusted roots and prepares the pool; connects to nothing.
@@ -58,7 +62,13 @@ impl Outbound {
             client,
             hosts: Hosts::new(config.max_per_host),
             denied: Mutex::new(HashSet::new()),
+            watcher: OnceLock::new(),
         })
+    }
+
+    /// Lets the first `watcher` hear of every response.
+    pub(crate) fn watch(&self, watcher: Watcher) {
+        let _ = self.watcher.set(watcher);
     }
 
     /// Sends one request and waits for the response head.
@@ -78,6 +88,7 @@ impl Outbound {
         let place = timeout(connect, self.hosts.enter(&authority))
             .await
             .map_err(|_| Error::ConnectionLimitReached)?;
+        let started = Instant::now();
         // The pool derives it from the URI, in the form that the protocol wants.
         request.headers_mut().remove(header::HOST);
         let mut connection = capture_connection(&mut request);
@@ -93,6 +104,9 @@ impl Outbound {
             }
         };
         let response = response.map_err(|error| failure::classify(&error))?;
+        if let Some(watcher) = self.watcher.get() {
+            watcher(&authority, started.elapsed());
+        }
         Ok(response.map(|body| UpstreamBody::new(body, between, place).boxed_unsync()))
     }
 

@@ -5,12 +5,16 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
 };
 
-use crate::clock;
+use http::StatusCode;
+use tokio::time::Instant;
+
+use crate::{clock, metrics::Metrics};
 
 /// Shared by the socket, the service and the timer of a connection. All of them run on
 /// the event loop's thread; the atomics are there for the type system.
 #[derive(Debug)]
 pub(crate) struct ConnectionState {
+    metrics: Arc<Metrics>,
     in_flight: AtomicUsize,
     /// When the last request ended, or the connection began.
     idle_since: AtomicU64,
@@ -33,13 +37,19 @@ pub(super) enum Waiting {
     Reader(u64),
 }
 
-/// A request in flight on a connection, until it is dropped.
+/// A request in flight on a connection, until it is dropped; then it is counted.
 #[derive(Debug)]
-pub(crate) struct InFlight(Arc<ConnectionState>);
+pub(crate) struct InFlight {
+    connection: Arc<ConnectionState>,
+    started: Instant,
+    route: Option<usize>,
+    status: Option<StatusCode>,
+}
 
 impl ConnectionState {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(metrics: Arc<Metrics>) -> Self {
         Self {
+            metrics,
             in_flight: AtomicUsize::new(0),
             idle_since: AtomicU64::new(clock::now()),
             head_since: AtomicU64::new(0),
@@ -52,9 +62,12 @@ impl ConnectionState {
 
     /// A request head is complete.
     pub(crate) fn begin(self: &Arc<Self>) -> InFlight {
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        if self.in_flight.fetch_add(1, Ordering::Relaxed) == 0 {
+            self.metrics.connection_is_active(true);
+        }
         self.head_since.store(0, Ordering::Relaxed);
-        InFlight(Arc::clone(self))
+        let connection = Arc::clone(self);
+        InFlight { connection, started: Instant::now(), route: None, status: None }
     }
 
     /// Bytes have arrived.
@@ -131,11 +144,26 @@ impl ConnectionState {
     }
 }
 
+impl InFlight {
+    /// When its head had been read.
+    pub(crate) fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// Its response begins; without a route, it was rejected before there was one.
+    pub(crate) fn answered(&mut self, route: Option<usize>, status: StatusCode) {
+        (self.route, self.status) = (route, Some(status));
+    }
+}
+
 impl Drop for InFlight {
     fn drop(&mut self) {
-        if self.0.in_flight.fetch_sub(1, Ordering::Relaxed) == 1 {
-            self.0.idle_since.store(clock::now(), Ordering::Relaxed);
+        let (connection, now) = (&self.connection, Instant::now());
+        if connection.in_flight.fetch_sub(1, Ordering::Relaxed) == 1 {
+            connection.idle_since.store(clock::at(now), Ordering::Relaxed);
+            connection.metrics.connection_is_active(false);
         }
+        connection.metrics.ended(self.route, self.status, now - self.started);
     }
 }
 
@@ -143,9 +171,13 @@ impl Drop for InFlight {
 mod tests {
     use super::*;
 
+    fn state() -> ConnectionState {
+        ConnectionState::new(Arc::new(Metrics::new(1)))
+    }
+
     #[test]
     fn a_connection_waits_for_a_request_then_for_its_head_then_not_at_all() {
-        let state = Arc::new(ConnectionState::new());
+        let state = Arc::new(state());
         assert!(matches!(state.waiting_since(), Some(Waiting::Request(_))));
         state.received();
         assert!(matches!(state.waiting_since(), Some(Waiting::Head(_))));
@@ -158,7 +190,7 @@ mod tests {
 
     #[test]
     fn http2_frames_begin_no_head() {
-        let state = ConnectionState::new();
+        let state = state();
         state.received();
         state.mark_http2();
         state.received();

@@ -2,7 +2,10 @@
 
 use std::{
     pin::{Pin, pin},
-    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -19,6 +22,7 @@ use crate::{
     Fault,
     call::{
         Instance,
+        instance::Counted,
         outgoing::{Drained, Outgoing},
         run::{Head, run_03},
     },
@@ -27,13 +31,20 @@ use crate::{
     host::HostState,
 };
 
+/// What an instance knows of the program and the engine that it belongs to.
+pub(super) struct Surroundings {
+    pub(super) engine: Arc<Shared>,
+    pub(super) route: Arc<str>,
+    pub(super) after_response_timeout: Duration,
+    pub(super) _alive: Counted<Arc<AtomicUsize>>,
+}
+
 /// Runs the guest tasks of one instance until it is retired and empty, or fails.
 pub(super) async fn drive(
     mut instance: Instance,
     jobs: mpsc::UnboundedReceiver<Job>,
     state: Arc<State>,
-    engine: Arc<Shared>,
-    after_response_timeout: Duration,
+    surroundings: Surroundings,
 ) {
     let Proxy::P3(service) = &instance.proxy else {
         unreachable!("only 0.3 instances are shared");
@@ -48,8 +59,11 @@ pub(super) async fn drive(
         let turn = Turn::new();
         std::future::poll_fn(|cx| {
             state.driver.register(cx.waker());
-            engine.ticker.guest_entered();
-            let (polled, end) = turn.take(cx, |cx| poll_once(events.as_mut(), &outbox, &state, cx));
+            let who = || (Arc::clone(&surroundings.route), None);
+            let (polled, end) = surroundings
+                .engine
+                .ticker
+                .turn(who, || turn.take(cx, |cx| poll_once(events.as_mut(), &outbox, &state, cx)));
             let polled = polled.map(|result| result.flatten());
             // Of an instance that failed, only what is complete can be sent; the others
             // hear of the fault.
@@ -64,8 +78,8 @@ pub(super) async fn drive(
                 if state.cancelled.load(Ordering::Relaxed) {
                     return Poll::Ready(Ok(()));
                 }
-                let linger = lingering
-                    .get_or_insert_with(|| Box::pin(tokio::time::sleep(after_response_timeout)));
+                let limit = surroundings.after_response_timeout;
+                let linger = lingering.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
                 return linger.as_mut().poll(cx).map(Ok);
             }
             Poll::Pending

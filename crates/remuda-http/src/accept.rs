@@ -1,0 +1,212 @@
+//! Taking connections from a listening socket.
+//!
+//! Owner: the server, one task per listener. Invariants: a connection is taken only when
+//! there is a place for it; a worker that leaves a connection to others does so for
+//! [`HOLD`] at most; in a drain, either somebody else accepts from the same socket or its
+//! queue is emptied before it is closed.
+
+mod balance;
+
+use std::{
+    io,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use tokio::{
+    sync::OwnedSemaphorePermit,
+    time::{Instant, sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use self::balance::{Balance, is_clearly_ahead};
+use crate::{
+    Handler, Listener, connection,
+    listener::{Accepted, Readiness},
+    server::Shared,
+};
+
+/// How long a listener rests after an error such as a full table of open files
+/// (EMFILE, ENFILE, ENOBUFS, ENOMEM), which goes away by itself.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
+
+/// How long a drained listener waits for another connection that the kernel has accepted
+/// already, and how long it goes on taking them where new clients keep coming.
+const LAST_ACCEPT: Duration = Duration::from_millis(20);
+const LAST_ACCEPTS: Duration = Duration::from_millis(250);
+
+/// Connections taken in a row before other tasks get their turn.
+const MAX_ACCEPTS: usize = 16;
+
+/// How long a connection is left to workers that have fewer, and how often it is looked
+/// whether one has taken it.
+const HOLD: Duration = Duration::from_millis(5);
+const HOLD_STEP: Duration = Duration::from_millis(1);
+
+/// The other workers that accept from the same sockets.
+pub trait Peers: Send + Sync + 'static {
+    /// This worker has so many connections open now.
+    fn set_connections(&self, connections: usize);
+
+    /// The fewest connections that another one has that accepts; a hint. `None` when there
+    /// is no other.
+    fn fewest_elsewhere(&self) -> Option<usize>;
+}
+
+/// What becomes of the connections in the listeners' queues when a drain begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LastAccepts {
+    /// They are taken, for nobody else accepts from these sockets.
+    Take,
+    /// They are left to whoever else accepts from these sockets.
+    Leave,
+}
+
+/// Accepts connections until `drain` is cancelled, and then as [`LastAccepts`] says.
+pub(crate) async fn accept_until_drained<H: Handler>(
+    shared: &Arc<Shared<H>>,
+    listener: Listener,
+    drain: &CancellationToken,
+) {
+    tokio::select! {
+        () = drain.cancelled() => {}
+        () = accept_forever(shared, &listener) => {}
+    }
+    if !shared.takes_last_accepts.load(Ordering::Relaxed) {
+        return;
+    }
+    // Connections that the kernel has accepted would be reset with the socket.
+    let rest = async {
+        while let Ok(Ok(())) = timeout(LAST_ACCEPT, accept_one(shared, &listener)).await {}
+    };
+    let _ = timeout(LAST_ACCEPTS, rest).await;
+}
+
+async fn accept_forever<H: Handler>(shared: &Arc<Shared<H>>, listener: &Listener) {
+    let mut balance = Balance::default();
+    loop {
+        match accept_some(shared, listener, &mut balance).await {
+            Ok(()) => tokio::task::yield_now().await,
+            // The peer of a connection that was never ours has gone.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(error) => {
+                tracing::warn!(%error, "failed to accept a connection; trying again");
+                sleep(ACCEPT_BACKOFF).await;
+            }
+        }
+    }
+}
+
+/// Waits for connections and takes some of them, as long as that is fair.
+async fn accept_some<H: Handler>(
+    shared: &Arc<Shared<H>>,
+    listener: &Listener,
+    balance: &mut Balance,
+) -> io::Result<()> {
+    let mut place = Some(place(shared).await);
+    let mut readiness = listener.readiness().await?;
+    for _ in 0..MAX_ACCEPTS {
+        let place = match place.take() {
+            Some(place) => place,
+            // Whoever waits for a place looks at the socket afresh.
+            None => match Arc::clone(&shared.places).try_acquire_owned() {
+                Ok(place) => place,
+                Err(_) => return Ok(()),
+            },
+        };
+        if is_ahead(shared)
+            && balance.holds_back()
+            && !hold_back(shared, &mut readiness, balance).await
+        {
+            return Ok(());
+        }
+        match readiness.try_accept()? {
+            Some(accepted) => serve(shared, accepted, place),
+            None => return Ok(()),
+        }
+    }
+    Ok(())
+}
+
+/// Leaves a connection to others for a moment; false if there is none any more.
+async fn hold_back<H: Handler>(
+    shared: &Shared<H>,
+    readiness: &mut Readiness<'_>,
+    balance: &mut Balance,
+) -> bool {
+    let fewest = || shared.peers.as_ref().and_then(|peers| peers.fewest_elsewhere());
+    let (before, until) = (fewest(), Instant::now() + HOLD);
+    while Instant::now() < until {
+        sleep(HOLD_STEP).await;
+        if !readiness.is_still_ready() {
+            balance.was_relieved();
+            return false;
+        }
+        if !is_ahead(shared) {
+            balance.was_relieved();
+            return true;
+        }
+    }
+    // Where connections keep coming, there is always another one.
+    if fewest() > before {
+        balance.was_relieved();
+    } else {
+        balance.was_not_relieved();
+    }
+    true
+}
+
+fn is_ahead<H>(shared: &Shared<H>) -> bool {
+    let fewest = shared.peers.as_ref().and_then(|peers| peers.fewest_elsewhere());
+    fewest.is_some_and(|fewest| is_clearly_ahead(shared.metrics.connections(), fewest))
+}
+
+/// Takes one connection as soon as there is a place for it.
+async fn accept_one<H: Handler>(shared: &Arc<Shared<H>>, listener: &Listener) -> io::Result<()> {
+    let place = place(shared).await;
+    loop {
+        if let Some(accepted) = listener.readiness().await?.try_accept()? {
+            serve(shared, accepted, place);
+            return Ok(());
+        }
+    }
+}
+
+async fn place<H>(shared: &Shared<H>) -> OwnedSemaphorePermit {
+    match Arc::clone(&shared.places).acquire_owned().await {
+        Ok(place) => place,
+        Err(_) => unreachable!("this semaphore is never closed"),
+    }
+}
+
+fn serve<H: Handler>(shared: &Arc<Shared<H>>, accepted: Accepted, place: OwnedSemaphorePermit) {
+    let Accepted { stream, client } = accepted;
+    let open = Open::new(Arc::clone(shared));
+    let serving = connection::serve(Arc::clone(shared), stream, client);
+    shared.tasks.spawn(async move {
+        let _held = (place, open);
+        serving.await;
+    });
+}
+
+/// An open connection, which the other workers know of.
+struct Open<H>(Arc<Shared<H>>);
+
+impl<H> Open<H> {
+    fn new(shared: Arc<Shared<H>>) -> Self {
+        tell(&shared, shared.metrics.connection_opened());
+        Self(shared)
+    }
+}
+
+impl<H> Drop for Open<H> {
+    fn drop(&mut self) {
+        tell(&self.0, self.0.metrics.connection_closed());
+    }
+}
+
+fn tell<H>(shared: &Shared<H>, connections: usize) {
+    if let Some(peers) = &shared.peers {
+        peers.set_connections(connections);
+    }
+}

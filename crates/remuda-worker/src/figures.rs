@@ -1,0 +1,133 @@
+//! Everything a worker has counted, put together for its supervisor.
+//!
+//! Owner: [`life`](crate::life). Invariant: the only place that knows both the server's
+//! figures and the messages of the control socket.
+
+use std::{
+    cell::Cell,
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError, Weak},
+    time::Duration,
+};
+
+use remuda_config::Route;
+use remuda_control::{Connections, InstanceCounts, RouteSnapshot, Snapshot};
+use remuda_http::{Histogram, Observer, Reading, RouteReading};
+
+use crate::handler::Programs;
+
+/// Upstream hosts that are told apart; what guests call is theirs to choose.
+const MAX_HOSTS: usize = 100;
+
+/// Where requests to further hosts are counted.
+const OTHER_HOSTS: &str = "other";
+
+/// Reads all figures of this worker.
+pub(crate) struct Figures {
+    pub(crate) observer: Observer,
+    /// Names of the routes, in the order of the configuration.
+    pub(crate) routes: Arc<[String]>,
+    /// Gone at the end of a drain.
+    pub(crate) programs: Weak<Programs>,
+    pub(crate) outbound: Arc<OutboundTimes>,
+    pub(crate) stalls: Cell<u64>,
+}
+
+/// Outgoing requests' time to the response head, by authority.
+#[derive(Debug, Default)]
+pub(crate) struct OutboundTimes {
+    hosts: Mutex<BTreeMap<String, Histogram>>,
+}
+
+/// What a route is called in figures and reports.
+pub(crate) fn route_name(route: &Route) -> String {
+    format!("{}{}", route.host.as_deref().unwrap_or_default(), route.path)
+}
+
+impl Figures {
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        let reading = self.observer.read();
+        let Reading { unrouted, load, .. } = &reading;
+        let instances = self.programs.upgrade().map(|programs| programs.instance_counts());
+        let instances = instances.unwrap_or_default();
+        let counts = instances.into_iter().chain(std::iter::repeat(InstanceCounts::default()));
+        let routes = self.routes.iter().zip(&reading.routes).zip(counts);
+        let mut routes: Vec<RouteSnapshot> =
+            routes.map(|((name, route), counts)| route_snapshot(name, route, counts)).collect();
+        // Requests of no route have a name that no route has, and their own line once there
+        // were any.
+        if !unrouted.responses.is_empty() {
+            routes.push(route_snapshot("", unrouted, InstanceCounts::default()));
+        }
+        let active = reading.active_connections;
+        Snapshot {
+            routes,
+            rejected: named(&reading.rejected),
+            connections: Connections {
+                active: active as u64,
+                idle: load.connections.saturating_sub(active) as u64,
+            },
+            in_flight: load.in_flight as u64,
+            capacity: reading.capacity as u64,
+            queue_depth: load.queued as u64,
+            queue_seconds: seconds(&reading.queue_times),
+            stalls: self.stalls.get(),
+            outbound_seconds: self.outbound.read(),
+        }
+    }
+}
+
+fn named(counts: &BTreeMap<&'static str, u64>) -> BTreeMap<String, u64> {
+    counts.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
+}
+
+fn route_snapshot(name: &str, route: &RouteReading, instances: InstanceCounts) -> RouteSnapshot {
+    RouteSnapshot {
+        route: name.to_owned(),
+        responses: route.responses.clone(),
+        seconds: seconds(&route.times),
+        instances,
+    }
+}
+
+fn seconds(times: &Histogram) -> remuda_control::Histogram {
+    remuda_control::Histogram {
+        bounds: Histogram::bounds().collect(),
+        counts: times.counts().to_vec(),
+        sum: times.sum().as_secs_f64(),
+    }
+}
+
+impl OutboundTimes {
+    pub(crate) fn observe(&self, authority: &str, time: Duration) {
+        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(host) = hosts.get_mut(authority) {
+            return host.observe(time);
+        }
+        let name = if hosts.len() < MAX_HOSTS { authority } else { OTHER_HOSTS };
+        hosts.entry(name.to_owned()).or_default().observe(time);
+    }
+
+    fn read(&self) -> BTreeMap<String, remuda_control::Histogram> {
+        let hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        hosts.iter().map(|(host, times)| (host.clone(), seconds(times))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_beyond_the_limit_are_counted_together() {
+        let times = OutboundTimes::default();
+        for host in 0..MAX_HOSTS + 7 {
+            times.observe(&format!("{host}.example:443"), Duration::ZERO);
+        }
+        times.observe("0.example:443", Duration::ZERO);
+        let read = times.read();
+        assert_eq!(read.len(), MAX_HOSTS + 1);
+        assert_eq!(read[OTHER_HOSTS].count(), 7);
+        assert_eq!(read["0.example:443"].count(), 2);
+    }
+}
