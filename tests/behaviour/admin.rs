@@ -113,13 +113,13 @@ async fn the_admin_address_takes_no_orders() {
         for method in [Method::POST, Method::GET, Method::PUT] {
             let mut connection = Connection::http1(server.admin()).await.expect("a connection");
             let reply = connection.send(Ask::new(method.clone(), order)).await;
-            assert!([404, 405].contains(&reply.status.as_u16()), "{method} {order}: {reply:?}");
+            assert!([403, 405].contains(&reply.status.as_u16()), "{method} {order}: {reply:?}");
         }
     }
     for path in ["/livez", "/metrics", "/status"] {
         let mut connection = Connection::http1(server.admin()).await.expect("a connection");
         let reply = connection.send(Ask::post(path)).await;
-        assert_eq!(reply.status, 405, "{path}: {reply:?}");
+        assert_eq!(reply.status, 403, "{path}: {reply:?}");
     }
     let status = server.status().await;
     assert_eq!((&status["state"], &status["generation"]), (&"serving".into(), &1.into()));

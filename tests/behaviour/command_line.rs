@@ -71,18 +71,30 @@ fn route(report: &str) -> String {
 
 #[tokio::test]
 async fn check_prints_the_settings_and_where_they_come_from() {
+    // What is left out here follows the machine.
+    let machine = "--worker-memory 1GiB --control off";
     let check = Cli::remuda("check --workers 2 --cache cache --log-format json");
+    let check = machine.split(' ').fold(check, Cli::arg);
     let report = check.arg(guests::HELLO.path()).run().await.succeeded();
     let (settings, _) = report.split_once("\nRoute ").expect("a route");
     assert_snapshot!(squeezed(settings), @r#"
     Effective settings
     bind  127.0.0.1:8000  default
     cache  [sandbox]/cache  --cache
+    admin  127.0.0.1:9000  default
+    control  off  --control
     workers.count  2  --workers
     workers.profile  mixed  default
     workers.backlog  2048  default
     workers.boot_timeout  1m  default
     workers.accept  shared  default
+    workers.memory  1GiB  --worker-memory
+    workers.heartbeat_timeout  30s  default
+    workers.max_requests  0  default
+    workers.max_requests_jitter  0  default
+    workers.max_lifetime  0s  default
+    workers.recycle_rss  85%  default: 870.3MiB
+    workers.kill_rss  95%  default: 972.7MiB
     limits.concurrency  1000  default
     limits.queue  1000  default
     limits.queue_timeout  1s  default
@@ -96,6 +108,7 @@ async fn check_prints_the_settings_and_where_they_come_from() {
     http.max_connections  10000  default
     http.max_header_bytes  64KiB  default
     http.max_body  16MiB  default
+    shutdown.drain_delay  0s  default
     shutdown.graceful_timeout  30s  default
     outbound.allow  none  default
     outbound.connect_timeout  5s  default

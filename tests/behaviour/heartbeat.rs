@@ -4,8 +4,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use remuda_tests::{
-    Ask, Server, guests,
-    process::{self, Signal},
+    Ask, Server, guests, process,
     wait::{self, timed},
 };
 
@@ -46,49 +45,63 @@ async fn what_waited_for_a_stopped_worker_is_answered_by_the_next() {
 }
 
 const TWO_ROUTES: &str = r#"
+    [limits]
+    memory = "4GiB"
+
     [[route]]
     component = "[guests]/misbehave.wasm"
 
     [[route]]
-    path = "/sleep"
+    path = "/freeze"
     component = "[guests]/misbehave.wasm"
 "#;
 
+/// Holds the event loop for some seconds, in a host function that no epoch interrupts.
+const FREEZE: &str = "GET /freeze?mib=2048&times=64 HTTP/1.1\r\nhost: a\r\n\r\n";
+
 #[tokio::test]
-async fn a_frozen_worker_reports_what_it_was_doing() {
+async fn a_frozen_worker_is_asked_reports_and_is_replaced() {
     let builder = Server::builder().config(TWO_ROUTES).with_admin();
-    let server = builder.flag("--heartbeat-timeout", "1s").start().await;
+    let server = builder.flag("--heartbeat-timeout", "2s").start().await;
     let worker = server.worker();
     let mut client = server.connect_raw().await;
-    client.send_and_see_it_read("GET /sleep?ms=60000 HTTP/1.1\r\nhost: a\r\n\r\n").await;
-    let stopped = process::stop(worker).await;
-    let told = || process::is_pending(worker, Signal::ABORT).then_some(());
-    wait::until("SIGABRT for the silent worker", told).await;
-    // What a stopped process does about it, it does once it goes on.
-    drop(stopped);
-    let report = wait::until("a report", || {
-        let lines = server.stderr();
-        let line = lines.lines().find(|line| line.contains("frozen"));
-        line.map(str::to_owned)
-    })
-    .await;
-    assert!(report.contains(&worker.as_raw_pid().to_string()), "{report}");
+    client.send(FREEZE).await;
+    let asked = server.wait_for_line("event loop stuck").await;
+    let aborted = server.wait_for_line("aborting: event loop stuck").await;
+    for report in [asked, aborted] {
+        assert_eq!(report.number("in_flight"), 1, "{report}");
+        assert!(report.text("requests").starts_with("/freeze "), "{report}");
+        let backtrace = report.text("backtrace");
+        assert!(backtrace.contains("memset") || backtrace.contains("memory_fill"), "{report}");
+    }
     wait::until("its end", || (!process::is_running(worker)).then_some(())).await;
-    let log = server.stderr();
-    assert!(log.lines().any(|line| line.contains("in flight") && line.contains("/sleep")), "{log}");
-    assert!(log.contains("backtrace"), "{log}");
+    let exited = server.wait_for_line("worker exited").await;
+    assert!(exited.text("reason").starts_with("silent for 2."), "{exited}");
+    assert!(exited.text("reason").ends_with("(killed by SIGABRT)"), "{exited}");
     assert!(!server.wait_for_workers(1).await.contains(&worker));
     assert_eq!(client.read_to_end().await, "");
     assert_eq!(server.get("/").await.ok(), "ok\n");
 }
 
 #[tokio::test]
-async fn an_event_loop_that_was_late_shows() {
+async fn a_guest_that_holds_up_the_event_loop_is_named() {
+    let server = Server::builder().config(TWO_ROUTES).with_admin().start().await;
+    let worker = server.worker();
+    assert_eq!(server.get("/freeze?mib=1024&times=4").await.ok(), "ok\n");
+    let line = server.wait_for_line("event loop stalled").await;
+    assert!(line.number("lag_ms") > 100, "{line}");
+    assert_eq!(line.text("route"), "/freeze");
+    let metrics = server.metrics().await;
+    assert!(metrics.sum("remuda_loop_stalls_total", &[]) >= 1.0, "{metrics}");
+    assert_eq!(server.worker(), worker);
+}
+
+#[tokio::test]
+async fn an_event_loop_that_was_late_shows_whoever_held_it_up() {
     let server = Server::builder().guest(guests::MISBEHAVE).with_admin().start().await;
     let worker = server.worker();
     let mut client = server.connect_raw().await;
     client.send_and_see_it_read("GET /sleep?ms=10000 HTTP/1.1\r\nhost: a\r\n\r\n").await;
-    // Stopped for as long as some answers of the supervisor take, which is not stopped.
     let stopped = process::stop(worker).await;
     let since = Instant::now();
     wait::until("300 ms to go by", || {
@@ -96,14 +109,9 @@ async fn an_event_loop_that_was_late_shows() {
     })
     .await;
     drop(stopped);
-    let line = server.wait_for_line("event loop was late").await;
+    let line = server.wait_for_line("event loop stalled, by no guest").await;
     assert!(line.number("lag_ms") >= 200, "{line}");
-    assert_eq!(line.text("routes"), "/");
-    wait::until_async("the lag in the metrics", async || {
-        let metrics = server.metrics().await;
-        (metrics.sum("remuda_loop_stalls_total", &[]) >= 1.0).then_some(())
-    })
-    .await;
+    assert_eq!(line.number("in_flight"), 1);
     assert_eq!(server.worker(), worker);
 }
 

@@ -45,11 +45,11 @@ async fn there_is_always_a_worker() {
 }
 
 #[tokio::test]
-async fn a_reload_keeps_the_number_that_was_ordered() {
+async fn a_reload_goes_back_to_the_number_that_is_configured() {
     let server = Server::builder().guest(guests::HELLO_P2).with_admin().start().await;
     server.signal(Signal::TTIN);
     server.wait_for_workers(2).await;
     let reloaded = server.reload().await.unwrap_or_else(|line| panic!("{line}"));
-    assert_eq!(reloaded.number("workers"), 2);
-    server.wait_for_workers(2).await;
+    assert_eq!(reloaded.number("workers"), 1);
+    server.wait_for_workers(1).await;
 }

@@ -27,15 +27,15 @@ async fn affinity_counts() {
     // 1.5 workers for a core, rounded up.
     assert_eq!(server.wait_for_workers(2).await.len(), 2);
     let line = explanation(&server);
-    assert_eq!((line.text("value"), line.text("source")), ("2", "derived"), "{line}");
-    assert!(line.text("reason").contains("1 core"), "{line}");
+    assert_eq!(line.text("value"), "2", "{line}");
+    assert!(line.text("reason").contains("1 core × 1.5 (mixed), rounded up"), "{line}");
 }
 
 #[tokio::test]
 async fn the_explanation_names_cores_quota_memory_and_the_rule() {
     let server = auto().start().await;
     let line = explanation(&server);
-    for part in ["core", "quota", "memory", "rule"] {
+    for part in ["cores seen", "quota", "memory limit", " = ", "memory would allow"] {
         assert!(line.text("reason").contains(part), "{part} in {line}");
     }
 }

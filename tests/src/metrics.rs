@@ -1,4 +1,4 @@
-//! Metrics in Prometheus's text format (version 0.0.4), as far as tests look at them.
+//! Metrics in the text format of OpenMetrics 1.0, as far as tests look at them.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -80,7 +80,9 @@ impl Metrics {
     /// `counter`, `gauge` or `histogram`; empty if nothing says so.
     #[must_use]
     pub fn kind(&self, name: &str) -> &str {
-        self.kinds.get(name).map_or("", String::as_str)
+        // A counter's samples end with what its name does not (OpenMetrics 1.0).
+        let family = name.strip_suffix("_total").unwrap_or(name);
+        self.kinds.get(family).map_or("", String::as_str)
     }
 }
 

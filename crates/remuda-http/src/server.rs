@@ -82,19 +82,28 @@ impl<H: Handler> Server<H> {
         Observer { metrics: Arc::clone(metrics), admission: Arc::clone(admission) }
     }
 
-    /// Serves until `drain` says that it is enough, and everything in flight has ended.
-    pub async fn run(self, listeners: Vec<Listener>, drain: impl Future<Output = LastAccepts>) {
+    /// Serves until `drain` says that it is enough, and everything in flight has ended;
+    /// calls `accepts_no_more` in between.
+    pub async fn run(
+        self,
+        listeners: Vec<Listener>,
+        drain: impl Future<Output = LastAccepts>,
+        accepts_no_more: impl FnOnce(),
+    ) {
         let shared = self.shared;
         let accepted_enough = CancellationToken::new();
+        let accepting = TaskTracker::new();
         for listener in listeners {
             let (shared, drain) = (Arc::clone(&shared), accepted_enough.clone());
-            let tasks = shared.tasks.clone();
-            tasks.spawn(async move { accept_until_drained(&shared, listener, &drain).await });
+            accepting.spawn(async move { accept_until_drained(&shared, listener, &drain).await });
         }
         let takes = drain.await == LastAccepts::Take;
         shared.takes_last_accepts.store(takes, Ordering::Relaxed);
         accepted_enough.cancel();
         shared.drain.cancel();
+        accepting.close();
+        accepting.wait().await;
+        accepts_no_more();
         shared.tasks.close();
         shared.tasks.wait().await;
     }

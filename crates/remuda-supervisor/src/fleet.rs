@@ -26,6 +26,7 @@ use rustix::process::{self, Pid};
 
 pub(crate) use event::{Action, Event, Outcome, Policy};
 use generation::{Generation, Place, Slot};
+use reload::Promoted;
 
 use crate::{
     backoff::Jitter,
@@ -63,6 +64,8 @@ pub(crate) struct Fleet {
     /// `None` until the first configuration is loaded.
     current: Option<Generation>,
     incoming: Option<Generation>,
+    /// What became current, until those before it accept nothing any more.
+    promoted: Option<Promoted>,
     /// Every worker that has not exited.
     workers: BTreeMap<WorkerId, Worker>,
     next_worker: u64,
@@ -79,6 +82,7 @@ impl Fleet {
             phase: Phase::Serving,
             current: None,
             incoming: None,
+            promoted: None,
             workers: BTreeMap::new(),
             next_worker: 0,
             failed_boots: 0,
@@ -219,6 +223,7 @@ impl Fleet {
             FromWorker::Snapshot(_) => {}
             FromWorker::Draining => {
                 tracing::debug!(slot, pid, "worker draining");
+                worker.says_it_left();
                 self.left(id, later(later(now, self.grace()), PATIENCE), now, actions);
             }
             FromWorker::Failed { reason } => {

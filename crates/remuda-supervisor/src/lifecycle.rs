@@ -100,6 +100,8 @@ pub(crate) struct Worker {
     state: State,
     started: Instant,
     was_ready: bool,
+    /// It has said itself that it accepts nothing any more.
+    has_left: bool,
     /// When it was heard last, from its being ready on.
     heard: Instant,
     /// It has been asked what holds it up.
@@ -166,6 +168,7 @@ impl Worker {
             state: State::Starting,
             started: now,
             was_ready: false,
+            has_left: false,
             heard: now,
             asked: false,
             patience,
@@ -244,6 +247,16 @@ impl Worker {
         expected.then(|| later(self.heard, patience))
     }
 
+    /// It says that it accepts nothing any more.
+    pub(crate) fn says_it_left(&mut self) {
+        self.has_left = true;
+    }
+
+    /// Whether it may still accept connections.
+    pub(crate) fn may_accept(&self) -> bool {
+        self.was_ready && !self.has_left && !self.killed && self.state != State::Exited
+    }
+
     /// It takes nothing new from now on and should be gone by `kill_at`; false if it was
     /// leaving before, and then keeps its time.
     pub(crate) fn leaves(&mut self, kill_at: Instant) -> bool {
@@ -281,7 +294,9 @@ impl Worker {
     /// Why it must be killed now, if it must.
     pub(crate) fn overdue(&self, now: Instant) -> Option<String> {
         self.kill_at.filter(|kill_at| *kill_at <= now).map(|_| match self.state {
-            State::Starting => format!("not ready {:.1?} after its start", self.age(now)),
+            State::Starting => {
+                format!("not ready {:.1?} after its start (workers.boot_timeout)", self.age(now))
+            }
             State::Ready | State::Draining | State::Exited => "did not leave in time".to_owned(),
         })
     }
@@ -346,7 +361,7 @@ mod tests {
         assert_eq!(worker.overdue(now + 59 * SECOND), None);
         assert_eq!(
             worker.overdue(now + 60 * SECOND).as_deref(),
-            Some("not ready 60.0s after its start")
+            Some("not ready 60.0s after its start (workers.boot_timeout)")
         );
         assert!(worker.became_ready(now));
         assert_eq!(worker.deadline(), Some(now + ASK_AFTER));

@@ -100,7 +100,7 @@ async fn serve_and_drain(life: Life, orders: ControlReader<ToWorker>, outbox: Ou
         told_to_serve.notified().await;
         accepting.set(true);
         life.seat.beat();
-        server.run(listeners, enough).await;
+        server.run(listeners, enough, || outbox.draining()).await;
     });
 
     let end = tokio::select! {
@@ -119,7 +119,6 @@ async fn serve_and_drain(life: Life, orders: ControlReader<ToWorker>, outbox: Ou
     life.seat.leave();
     // The server waits for this message until it ends.
     let _ = drain.send(last_accepts);
-    outbox.draining();
     let ended = async {
         if has_served {
             serving.await;

@@ -224,8 +224,7 @@ impl Builder {
         let listening = wait_until_it_listens(&mut server).await;
         server.addresses = listening.text("addresses").split(',').map(str::to_owned).collect();
         server.admin = address_of(listening.text("admin"));
-        let control = Some(listening.text("control")).filter(|path| !path.is_empty());
-        server.control = control.map(PathBuf::from);
+        server.control = listening.text("control").strip_prefix("unix:").map(PathBuf::from);
         if !self.launcher.is_empty() {
             server.supervisor = only_child(server.process.pid());
         }

@@ -1,10 +1,26 @@
 //! From one generation to the next.
 //!
-//! Invariant: the old generation serves until all of the new one is ready; of a new one
-//! that is given up, nobody has served.
+//! Invariants: the old generation serves until all of the new one is ready; of a new one
+//! that is given up, nobody has served; once a reload is said to be done, the old one
+//! accepts nothing any more.
 
-use super::{Action, Fleet, Generation, GenerationId, Instant, Policy, Slot, ToWorker, Why};
+use super::{
+    Action, Duration, Fleet, Generation, GenerationId, Instant, Policy, Slot, ToWorker, Why,
+    WorkerId, later,
+};
 use crate::lifecycle::State;
+
+/// How long the old generation may take to stop accepting before the reload is done all
+/// the same.
+const STOPS_ACCEPTING: Duration = Duration::from_secs(1);
+
+/// A generation that serves beside those that stop accepting.
+#[derive(Debug)]
+pub(super) struct Promoted {
+    generation: GenerationId,
+    before: Vec<WorkerId>,
+    until: Instant,
+}
 
 impl Fleet {
     pub(super) fn loaded(
@@ -38,7 +54,9 @@ impl Fleet {
         let serve = |worker| Action::Send { worker, message: ToWorker::Serve };
         actions.extend(incoming.workers().map(serve));
         let own_sockets = incoming.policy.own_sockets;
+        let mut before = Vec::new();
         if let Some(old) = self.current.replace(incoming) {
+            before.extend(old.workers());
             if slots < old.slots.len() {
                 actions.push(Action::Shrink { slots });
             }
@@ -48,7 +66,23 @@ impl Fleet {
                 }
             }
         }
-        actions.push(Action::Reloaded { generation });
+        let until = later(now, STOPS_ACCEPTING);
+        self.promoted = Some(Promoted { generation, before, until });
+    }
+
+    /// Says that the reload is done, once it is.
+    pub(super) fn finish_reload(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        let Some(Promoted { generation, before, until }) = &self.promoted else { return };
+        let accepts = |id| self.workers.get(id).is_some_and(|worker| worker.may_accept());
+        if *until > now && self.is_staying() && before.iter().any(accepts) {
+            return;
+        }
+        actions.push(Action::Reloaded { generation: *generation });
+        self.promoted = None;
+    }
+
+    pub(super) fn reload_deadline(&self) -> Option<Instant> {
+        self.promoted.as_ref().map(|promoted| promoted.until)
     }
 
     /// Keeps the old generation, and sends the new one away.

@@ -21,9 +21,13 @@ impl Fleet {
         {
             self.drain(now, actions);
         }
+        if !self.is_serving() {
+            self.finish_reload(now, actions);
+        }
         match &self.phase {
             Phase::Serving | Phase::Delaying { .. } => {
                 self.promote_if_ready(now, actions);
+                self.finish_reload(now, actions);
                 self.fill_slots(now, actions);
                 if self.is_staying() {
                     self.expire(now);
@@ -56,6 +60,7 @@ impl Fleet {
             .chain(self.next_replacement().map(|(_, at)| at))
             .chain(self.next_expiry())
             .chain(delay)
+            .chain(self.reload_deadline().filter(|_| self.is_serving()))
             .min()
     }
 

@@ -12,8 +12,8 @@ use crate::{
     upgrade::{Upgrade, UpgradeOutcome},
 };
 
-/// How much longer than a worker's boot a successor may take: it may have to compile.
-const COMPILING: Duration = Duration::from_secs(120);
+/// How many times as long as a worker's boot a successor may take: it may have to compile.
+const COMPILING: u32 = 10;
 
 /// A successor that starts.
 pub(super) struct Upgrading {
@@ -52,7 +52,7 @@ impl Supervisor {
             Ok(upgrade) => {
                 let pid = upgrade.pid().as_raw_pid();
                 tracing::info!(pid, program = %program.display(), "upgrading");
-                let limit = self.plan.config.workers.boot_timeout.saturating_add(COMPILING);
+                let limit = self.plan.config.workers.boot_timeout.saturating_mul(COMPILING);
                 let until = later(Instant::now(), limit);
                 self.upgrading = Some(Upgrading { upgrade, limit, until });
             }
