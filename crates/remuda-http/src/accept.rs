@@ -1,11 +1,12 @@
 //! Taking connections from a listening socket.
 //!
 //! Owner: the server, one task per listener. Invariants: a connection is taken only when
-//! there is a place for it; a worker that leaves a connection to others does so for
-//! [`HOLD`] at most; in a drain, either somebody else accepts from the same socket or its
+//! there is a place for it; a worker that has more than others leaves it to them for a
+//! moment at most; in a drain, either somebody else accepts from the same socket or its
 //! queue is emptied before it is closed.
 
 mod balance;
+mod company;
 
 use std::{
     io,
@@ -15,16 +16,13 @@ use std::{
 
 use tokio::{
     sync::OwnedSemaphorePermit,
-    time::{Instant, sleep, timeout},
+    time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
-use self::balance::{Balance, is_clearly_ahead};
-use crate::{
-    Handler, Listener, connection,
-    listener::{Accepted, Readiness},
-    server::Shared,
-};
+use self::balance::Balance;
+pub(crate) use self::company::Company;
+use crate::{Handler, Listener, connection, listener::Accepted, server::Shared};
 
 /// How long a listener rests after an error such as a full table of open files
 /// (EMFILE, ENFILE, ENOBUFS, ENOMEM), which goes away by itself.
@@ -37,11 +35,6 @@ const LAST_ACCEPTS: Duration = Duration::from_millis(250);
 
 /// Connections taken in a row before other tasks get their turn.
 const MAX_ACCEPTS: usize = 16;
-
-/// How long a connection is left to workers that have fewer, and how often it is looked
-/// whether one has taken it.
-const HOLD: Duration = Duration::from_millis(5);
-const HOLD_STEP: Duration = Duration::from_millis(1);
 
 /// The other workers that accept from the same sockets.
 pub trait Peers: Send + Sync + 'static {
@@ -114,10 +107,7 @@ async fn accept_some<H: Handler>(
                 Err(_) => return Ok(()),
             },
         };
-        if is_ahead(shared)
-            && balance.holds_back()
-            && !hold_back(shared, &mut readiness, balance).await
-        {
+        if !shared.company.takes_next(&mut readiness, balance).await {
             return Ok(());
         }
         match readiness.try_accept()? {
@@ -126,39 +116,6 @@ async fn accept_some<H: Handler>(
         }
     }
     Ok(())
-}
-
-/// Leaves a connection to others for a moment; false if there is none any more.
-async fn hold_back<H: Handler>(
-    shared: &Shared<H>,
-    readiness: &mut Readiness<'_>,
-    balance: &mut Balance,
-) -> bool {
-    let fewest = || shared.peers.as_ref().and_then(|peers| peers.fewest_elsewhere());
-    let (before, until) = (fewest(), Instant::now() + HOLD);
-    while Instant::now() < until {
-        sleep(HOLD_STEP).await;
-        if !readiness.is_still_ready() {
-            balance.was_relieved();
-            return false;
-        }
-        if !is_ahead(shared) {
-            balance.was_relieved();
-            return true;
-        }
-    }
-    // Where connections keep coming, there is always another one.
-    if fewest() > before {
-        balance.was_relieved();
-    } else {
-        balance.was_not_relieved();
-    }
-    true
-}
-
-fn is_ahead<H>(shared: &Shared<H>) -> bool {
-    let fewest = shared.peers.as_ref().and_then(|peers| peers.fewest_elsewhere());
-    fewest.is_some_and(|fewest| is_clearly_ahead(shared.metrics.connections(), fewest))
 }
 
 /// Takes one connection as soon as there is a place for it.
@@ -181,32 +138,10 @@ async fn place<H>(shared: &Shared<H>) -> OwnedSemaphorePermit {
 
 fn serve<H: Handler>(shared: &Arc<Shared<H>>, accepted: Accepted, place: OwnedSemaphorePermit) {
     let Accepted { stream, client } = accepted;
-    let open = Open::new(Arc::clone(shared));
+    let open = shared.company.open();
     let serving = connection::serve(Arc::clone(shared), stream, client);
     shared.tasks.spawn(async move {
         let _held = (place, open);
         serving.await;
     });
-}
-
-/// An open connection, which the other workers know of.
-struct Open<H>(Arc<Shared<H>>);
-
-impl<H> Open<H> {
-    fn new(shared: Arc<Shared<H>>) -> Self {
-        tell(&shared, shared.metrics.connection_opened());
-        Self(shared)
-    }
-}
-
-impl<H> Drop for Open<H> {
-    fn drop(&mut self) {
-        tell(&self.0, self.0.metrics.connection_closed());
-    }
-}
-
-fn tell<H>(shared: &Shared<H>, connections: usize) {
-    if let Some(peers) = &shared.peers {
-        peers.set_connections(connections);
-    }
 }

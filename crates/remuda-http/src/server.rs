@@ -14,7 +14,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     Admission, Handler, LastAccepts, Listener, Observer, Peers, RouteTable,
-    accept::accept_until_drained, metrics::Metrics,
+    accept::{Company, accept_until_drained},
+    metrics::Metrics,
 };
 
 /// Accepts connections and has a [`Handler`] answer their requests.
@@ -36,8 +37,7 @@ pub(crate) struct Shared<H> {
     pub(crate) takes_last_accepts: AtomicBool,
     /// For connections that may still be opened.
     pub(crate) places: Arc<Semaphore>,
-    /// Whoever else accepts from the same listeners.
-    pub(crate) peers: Option<Box<dyn Peers>>,
+    pub(crate) company: Arc<Company>,
     last_id: AtomicU64,
 }
 
@@ -59,18 +59,19 @@ impl<H: Handler> Server<H> {
         peers: Option<Box<dyn Peers>>,
     ) -> Self {
         let max_connections = config.http.max_connections.min(Semaphore::MAX_PERMITS);
+        let metrics = Arc::new(Metrics::new(config.routes.len()));
         let shared = Shared {
             config: config.clone(),
             routes: RouteTable::new(&config.routes),
             admission: Arc::new(Admission::new(config)),
-            metrics: Arc::new(Metrics::new(config.routes.len())),
             handler,
             tasks: TaskTracker::new(),
             drain: CancellationToken::new(),
             takes_last_accepts: AtomicBool::new(true),
             places: Arc::new(Semaphore::new(max_connections)),
-            peers,
+            company: Arc::new(Company::new(Arc::clone(&metrics), peers)),
             last_id: AtomicU64::new(first_id),
+            metrics,
         };
         Self { shared: Arc::new(shared) }
     }
