@@ -11,7 +11,8 @@ use remuda_tests::{
 /// A server of two workers whose instances keep the memory that they have taken.
 fn two_workers() -> Builder {
     let builder = Server::builder().guest(guests::MISBEHAVE).workers(2).with_admin();
-    builder.flag("--instances", "reuse").flag("--limit-memory", "512MiB")
+    let builder = builder.flag("--instances", "reuse").flag("--limit-memory", "512MiB");
+    builder.flag("--instance-max-requests", "1000000")
 }
 
 async fn restarts(server: &Server, reason: &str) -> f64 {

@@ -156,7 +156,7 @@ mod tests {
     fn samples_are_found_by_name_and_labels() {
         let metrics = Metrics::parse(
             "# HELP requests_total Requests, all of them.\n\
-             # TYPE requests_total counter\n\
+             # TYPE requests counter\n\
              requests_total{route=\"/\",status=\"200\"} 3\n\
              requests_total{route=\"/a,b=\\\"c\\\"} \\\\\",status=\"200\"} 4\n\
              lag_seconds{worker=\"0\"} 1.5e-3\n\

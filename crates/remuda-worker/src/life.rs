@@ -80,10 +80,15 @@ async fn serve_and_drain(life: Life, orders: ControlReader<ToWorker>, outbox: Ou
         outbound: life.outbound,
         stalls: Cell::new(0),
     };
-    let told_to_serve = Notify::new();
-    let mut orders =
-        Orders { socket: orders, figures: &figures, outbox: &outbox, serve: &told_to_serve };
-    let accepting = Cell::new(false);
+    let (serve, told_to_serve) = (Notify::new(), Cell::new(false));
+    let mut orders = Orders {
+        socket: orders,
+        figures: &figures,
+        outbox: &outbox,
+        serve: &serve,
+        told_to_serve: &told_to_serve,
+    };
+    let (accepting, leaving) = (Cell::new(false), Cell::new(false));
     let beat = Beat {
         figures: &figures,
         engine: &engine,
@@ -97,9 +102,11 @@ async fn serve_and_drain(life: Life, orders: ControlReader<ToWorker>, outbox: Ou
     let (drain, drained) = oneshot::channel();
     let enough = async { drained.await.unwrap_or(LastAccepts::Take) };
     let mut serving = Box::pin(async {
-        told_to_serve.notified().await;
-        accepting.set(true);
-        life.seat.beat();
+        serve.notified().await;
+        if !leaving.get() {
+            accepting.set(true);
+            life.seat.beat();
+        }
         server.run(listeners, enough, || outbox.draining()).await;
     });
 
@@ -115,12 +122,14 @@ async fn serve_and_drain(life: Life, orders: ControlReader<ToWorker>, outbox: Ou
         End::SupervisorGone | End::Signal => (grace, LastAccepts::Take),
     };
     tracing::debug!(?end, ?grace, "draining");
-    let has_served = accepting.replace(false);
+    leaving.set(true);
+    accepting.set(false);
     life.seat.leave();
     // The server waits for this message until it ends.
     let _ = drain.send(last_accepts);
     let ended = async {
-        if has_served {
+        // Told to serve and to leave in one breath, it still has a queue to empty.
+        if told_to_serve.get() {
             serving.await;
         }
         // Idle instances that drive themselves end with their pools.
@@ -145,6 +154,7 @@ struct Orders<'a> {
     figures: &'a Figures,
     outbox: &'a Outbox,
     serve: &'a Notify,
+    told_to_serve: &'a Cell<bool>,
 }
 
 impl Orders<'_> {
@@ -156,7 +166,10 @@ impl Orders<'_> {
                     let take = if empty_queue { LastAccepts::Take } else { LastAccepts::Leave };
                     return Some((grace, take));
                 }
-                Ok(Some(ToWorker::Serve)) => self.serve.notify_one(),
+                Ok(Some(ToWorker::Serve)) => {
+                    self.told_to_serve.set(true);
+                    self.serve.notify_one();
+                }
                 Ok(Some(ToWorker::Snapshot)) => self.outbox.snapshot(self.figures.snapshot()),
                 Ok(Some(ToWorker::Configure(_))) => {
                     tracing::warn!("a running worker cannot be configured again");

@@ -108,8 +108,9 @@ mod tests {
     fn a_busy_thread_says_where_it_is() {
         let (tell, told) = std::sync::mpsc::channel();
         thread::spawn(move || {
-            tell.send(LoopThread::current().expect("a handler")).expect("somebody listens");
-            spin_for_ever();
+            spin_for_ever(|| {
+                tell.send(LoopThread::current().expect("a handler")).expect("somebody listens");
+            });
         });
         let frames = told.recv().expect("it began").frames(Duration::from_secs(5));
         let names = crate::report::names(&frames.expect("an answer"));
@@ -118,7 +119,8 @@ mod tests {
     }
 
     #[inline(never)]
-    fn spin_for_ever() {
+    fn spin_for_ever(begin: impl FnOnce()) {
+        begin();
         loop {
             std::hint::spin_loop();
         }
