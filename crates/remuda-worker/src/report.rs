@@ -8,6 +8,7 @@
 use std::{
     io::{self, Read as _},
     os::unix::net::UnixStream,
+    path::Path,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
@@ -161,45 +162,66 @@ fn describe(requests: &[RequestInFlight], routes: &[String], now: Instant) -> St
 /// The names of the functions at these addresses, innermost first, without the frames of
 /// the signal handler that found them.
 pub(crate) fn names(frames: &[usize]) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
+    let mut named: Vec<Named> = Vec::new();
     for frame in frames {
-        let before = names.len();
+        let before = named.len();
         backtrace::resolve(std::ptr::without_provenance_mut(*frame), |symbol| {
-            names.extend(symbol.name().map(|name| short(&format!("{name:#}"))));
+            named.extend(Named::of(symbol));
         });
-        if names.len() == before && names.last().is_none_or(|last| last != UNNAMED) {
-            names.push(UNNAMED.to_owned());
+        if named.len() == before && named.last().is_none_or(|last| last.text != UNNAMED) {
+            named.push(Named { text: UNNAMED.to_owned(), is_handler: false });
         }
     }
-    without_handler(names)
+    without_handler(named)
+}
+
+/// A frame as it is reported.
+struct Named {
+    text: String,
+    /// It belongs to what runs signal handlers.
+    is_handler: bool,
+}
+
+impl Named {
+    /// Function, file and line; the folder of the file is nobody's business.
+    fn of(symbol: &backtrace::Symbol) -> Option<Self> {
+        let name = format!("{:#}", symbol.name()?);
+        let path = symbol.filename();
+        let is_handler = name.contains("signal_hook_registry::")
+            || path.is_some_and(|path| path.to_string_lossy().contains("signal-hook-registry"));
+        let mut text = short(&name);
+        if let (Some(file), Some(line)) = (path.and_then(Path::file_name), symbol.lineno()) {
+            text.push_str(&format!(" {}:{line}", file.display()));
+        }
+        Some(Self { text, is_handler })
+    }
 }
 
 /// A function's name without what stands in angle brackets: of generic code, that is most of
 /// it, and says least.
 fn short(name: &str) -> String {
-    let mut depth = 0_usize;
+    let (mut depth, mut before) = (0_usize, ' ');
     let outside = |character: &char| {
+        let is_arrow = *character == '>' && before == '-';
+        before = *character;
         depth += usize::from(*character == '<');
         let is_outside = depth == 0;
-        depth -= usize::from(*character == '>' && depth > 0);
+        depth -= usize::from(*character == '>' && !is_arrow && depth > 0);
         is_outside
     };
     let name: String = name.chars().filter(outside).collect();
     name.replace("::::", "::").trim_matches(':').to_owned()
 }
 
-fn without_handler(mut names: Vec<String>) -> Vec<String> {
-    let is_handler = |name: &String| {
-        ["signal_hook_registry::", "__restore_rt"].iter().any(|part| name.contains(part))
-    };
-    if let Some(last) = names.iter().rposition(is_handler) {
-        names.drain(..=last);
-        // Where a signal handler returns to, code of the C library that may have no name.
-        if names.first().is_some_and(|name| name == UNNAMED) {
-            names.remove(0);
+fn without_handler(mut frames: Vec<Named>) -> Vec<String> {
+    if let Some(last) = frames.iter().rposition(|frame| frame.is_handler) {
+        frames.drain(..=last);
+        // Where a signal handler returns to: code of the C library that has no name.
+        if frames.first().is_some_and(|frame| frame.text == UNNAMED) {
+            frames.remove(0);
         }
     }
-    names
+    frames.into_iter().map(|frame| frame.text).collect()
 }
 
 /// One line, as long as a log line should be.
@@ -240,16 +262,19 @@ mod tests {
         assert_eq!(short("call_raw<remuda::State, (), [u8]>"), "call_raw");
         assert_eq!(short("<alloc::Box<F,A> as core::FnOnce<Args>>::call_once"), "call_once");
         assert_eq!(short("vm::<impl vm::State>::with::{{closure}}"), "vm::with::{{closure}}");
+        assert_eq!(short("call_once<fn() -> Exit<()>, ()>"), "call_once");
         assert_eq!(short("main"), "main");
     }
 
     #[test]
     fn the_frames_of_the_handler_are_left_out() {
-        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        let trace =
-            ["backtrace::trace", "signal_hook_registry::handler", UNNAMED, "memset", "main"];
-        assert_eq!(without_handler(names(&trace)), ["memset", "main"]);
-        assert_eq!(without_handler(names(&["memset", "main"])), ["memset", "main"]);
+        let frames = |texts: &[&str]| {
+            let named =
+                |text: &&str| Named { text: (*text).to_owned(), is_handler: *text == "handler" };
+            without_handler(texts.iter().map(named).collect())
+        };
+        assert_eq!(frames(&["trace", "handler", UNNAMED, "memset", "main"]), ["memset", "main"]);
+        assert_eq!(frames(&["memset", "main"]), ["memset", "main"]);
     }
 
     #[test]
