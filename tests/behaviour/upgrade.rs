@@ -66,7 +66,8 @@ async fn stays(server: &Server, script: &str) {
     assert!(!line.text("reason").is_empty(), "{line}");
     assert!(process::is_running(server.supervisor()));
     // Nobody is left behind of those that were started in vain.
-    assert_eq!(process::children(server.supervisor()), workers);
+    let alone = || (process::children(server.supervisor()) == workers).then_some(());
+    wait::until("nobody but the workers to be there", alone).await;
     assert_eq!(server.readyz().await.status, 200);
 }
 

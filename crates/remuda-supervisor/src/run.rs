@@ -130,7 +130,7 @@ struct Supervisor {
 enum Wake {
     Signal(Received),
     Heard(WorkerId, Heard),
-    Loaded(Result<Launcher, SupervisorError>),
+    Loaded(Box<Result<Launcher, SupervisorError>>),
     Called(Call),
     Upgraded(UpgradeOutcome),
     /// Time to look at what the kernel says.
@@ -292,9 +292,9 @@ impl Supervisor {
             signal = self.signals.next() => Wake::Signal(signal),
             Some((worker, heard)) = self.inbox.recv() => Wake::Heard(worker, heard),
             Some(call) = self.calls.recv() => Wake::Called(call),
-            loaded = loaded => Wake::Loaded(loaded.unwrap_or_else(|error| {
+            loaded = loaded => Wake::Loaded(Box::new(loaded.unwrap_or_else(|error| {
                 Err(SupervisorError::Io { action: "load the configuration", source: error.into() })
-            })),
+            }))),
             outcome = upgraded => Wake::Upgraded(outcome),
             late = timer => Wake::Deadline { late },
             _ = watchdog => Wake::Watchdog,
@@ -332,7 +332,7 @@ impl Supervisor {
             Wake::Heard(worker, Heard::End) => events.extend(self.roster.fell_silent(worker)),
             Wake::Loaded(loaded) => {
                 self.loading = None;
-                events.extend(self.loaded(loaded)?);
+                events.extend(self.loaded(*loaded)?);
             }
             Wake::Called(call) => events.extend(self.called(call)),
             Wake::Upgraded(outcome) => events.extend(self.upgraded(outcome)),

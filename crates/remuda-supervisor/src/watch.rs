@@ -48,7 +48,7 @@ impl Watch {
     /// Looks at the container when it is time to, and logs what an operator should know.
     pub(crate) fn look(&mut self, now: Instant) {
         self.looks = self.looks.wrapping_add(1);
-        if self.looks % CONTAINER_EVERY != 0 {
+        if !self.looks.is_multiple_of(CONTAINER_EVERY) {
             return;
         }
         let machine = machine();

@@ -75,6 +75,8 @@ impl Supervisor {
                 Some(Event::HandedOver)
             }
             UpgradeOutcome::Failed(reason) => {
+                // It may be alive and only not ready.
+                drop(upgrading);
                 upgrade_failed(&reason);
                 None
             }
