@@ -29,9 +29,10 @@ use crate::{Handler, Listener, connection, listener::Accepted, server::Shared};
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
 /// How long a drained listener waits for another connection that the kernel has accepted
-/// already, and how long it goes on taking them where new clients keep coming.
-const LAST_ACCEPT: Duration = Duration::from_millis(20);
-const LAST_ACCEPTS: Duration = Duration::from_millis(250);
+/// already, and how long it goes on taking them where new clients keep coming. Handshakes
+/// take microseconds, but on a machine without idle CPUs the kernel may put them off.
+const LAST_ACCEPT: Duration = Duration::from_millis(100);
+const LAST_ACCEPTS: Duration = Duration::from_millis(500);
 
 /// Connections taken in a row before other tasks get their turn.
 const MAX_ACCEPTS: usize = 16;

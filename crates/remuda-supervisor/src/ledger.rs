@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// How long a scrape waits for workers; what they said before counts then.
-const ANSWER_WITHIN: Duration = Duration::from_millis(100);
+const ANSWER_WITHIN: Duration = Duration::from_millis(40);
 
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
