@@ -33,6 +33,7 @@ pub(crate) fn contenders(target: &Path, wasmtime: &Path) -> Vec<Contender> {
     let remuda = |name, wasm: &str, more: &[&str]| {
         let component = guest(wasm);
         let mut args = vec!["serve", &component, "--bind", "ADDRESS", "--workers", "1"];
+        args.extend(["--admin", "off", "--control", "off"]);
         args.extend(["--log-level", "error"]);
         args.extend(more);
         Contender::new(name, release("remuda"), &args)

@@ -113,18 +113,24 @@ async fn a_hundred_reloads_under_load_fail_nothing() {
 /// What makes a reload fail, how that is done, and what the server names then.
 type Failure = (&'static str, fn(&Server), &'static str);
 
-const FAILURES: [Failure; 7] = [
+const FAILURES: [Failure; 8] = [
     ("a syntax error", |server| server.configure("[[route]\n"), "remuda.toml"),
     ("an unknown key", |server| server.configure("[wrokers]\ncount = 1\n"), "workers"),
     ("a missing component", |server| server.configure(&without("app")), "missing.wasm"),
     ("a broken component", |server| server.write(APP, "\0asm and no more"), APP),
     ("no handler", |server| server.install(guests::NOT_HTTP, APP), APP),
+    ("no instance", |server| server.configure(&without_memory()), "memory"),
     ("no time to boot", |server| server.configure(&in_no_time()), "boot"),
     ("no file", |server| server.remove("remuda.toml"), "remuda.toml"),
 ];
 
 fn without(app: &str) -> String {
     version(2).replace(app, "missing")
+}
+
+/// No instance can be started; the workers find out when they try.
+fn without_memory() -> String {
+    format!("[limits]\nmemory = \"64KiB\"\n{}", version(2))
 }
 
 fn in_no_time() -> String {
