@@ -13,7 +13,7 @@ mod snapshot;
 mod sys;
 
 pub use channel::{ControlError, ControlReader, ControlWriter, split};
-pub use message::{FromWorker, Heartbeat, InheritedListener, ToWorker, WorkerSetup};
+pub use message::{FromWorker, Heartbeat, InheritedListener, Queue, ToWorker, WorkerSetup};
 pub use scoreboard::{Scoreboard, Seat};
 pub use snapshot::{Connections, Histogram, InstanceCounts, RouteSnapshot, Snapshot};
 

@@ -16,13 +16,27 @@ pub enum ToWorker {
     /// serves when all of it can, or not at all.
     Serve,
     /// Stop accepting, finish what is in flight, exit; drop guests after `grace`.
-    Drain {
-        grace: Duration,
-        /// Nobody else accepts from these listeners: first take what is in their queues.
-        empty_queue: bool,
-    },
+    Drain { grace: Duration, queue: Queue },
     /// Answer with a [`FromWorker::Snapshot`].
     Snapshot,
+}
+
+/// What becomes of connections in the queues of the listeners of a worker that leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Queue {
+    /// They are left to somebody else who accepts from the same listeners.
+    Leave,
+    /// Nobody else accepts from them: they are taken, until none has come for so long. What
+    /// is half-way through its handshake may still come.
+    Empty { wait: Duration },
+}
+
+impl Queue {
+    /// For listeners that close with the server: one round trip of most clients.
+    pub const CLOSING: Self = Self::Empty { wait: Duration::from_millis(250) };
+    /// For listeners of a slot that goes while the server stays, so that nobody waits for
+    /// it: the first retransmission of a SYN-ACK (RFC 6298, section 2).
+    pub const RETIRED: Self = Self::Empty { wait: Duration::from_secs(1) };
 }
 
 /// Everything a worker needs before it can say [`FromWorker::Ready`].

@@ -18,7 +18,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{MemfdFlags, memfd_create},
+    fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create},
     time::{ClockId, clock_gettime},
 };
 
@@ -60,9 +60,12 @@ impl Scoreboard {
     /// # Errors
     /// When the kernel gives no memory.
     pub fn create() -> io::Result<Self> {
-        let file = memfd_create("remuda-scoreboard", MemfdFlags::CLOEXEC)?;
-        let file = File::from(file);
+        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+        let file = File::from(memfd_create("remuda-scoreboard", flags)?);
         file.set_len((LINES * size_of::<Line>()) as u64)?;
+        // A worker that shrank it would end everybody who looks at it.
+        let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
+        fcntl_add_seals(&file, seals)?;
         Self::open(file.into())
     }
 
@@ -187,6 +190,13 @@ mod tests {
         assert_eq!(a.fewest_elsewhere(), Some(0));
         b.line().beat.store(now() - STALE.as_millis() as u64, Ordering::Relaxed);
         assert_eq!(a.fewest_elsewhere(), None);
+    }
+
+    #[test]
+    fn nobody_can_shrink_it() {
+        let board = Scoreboard::create().expect("a scoreboard");
+        let copy = File::from(board.as_fd().try_clone_to_owned().expect("a descriptor"));
+        copy.set_len(0).expect_err("sealed");
     }
 
     #[test]

@@ -113,6 +113,11 @@ impl Histogram {
 }
 
 impl Snapshot {
+    /// Hosts that are told apart: guests can make up as many as they like.
+    pub const MAX_HOSTS: usize = 100;
+    /// All hosts beyond those.
+    pub const OTHER_HOSTS: &str = "other";
+
     /// Adds the counters of another worker, routes by name. Gauges are added as well; use
     /// [`Self::counters`] for a worker that is gone.
     pub fn add(&mut self, other: &Self) {
@@ -144,7 +149,10 @@ impl Snapshot {
         self.queue_seconds.add(&other.queue_seconds);
         self.stalls += other.stalls;
         for (host, seconds) in &other.outbound_seconds {
-            self.outbound_seconds.entry(host.clone()).or_default().add(seconds);
+            let is_full = self.outbound_seconds.len() >= Self::MAX_HOSTS;
+            let is_new = !self.outbound_seconds.contains_key(host);
+            let host: &str = if is_full && is_new { Self::OTHER_HOSTS } else { host };
+            self.outbound_seconds.entry(host.to_owned()).or_default().add(seconds);
         }
     }
 

@@ -50,7 +50,7 @@ impl Mapping {
 
     fn lines(&self) -> &[Line] {
         // SAFETY: the mapping is page aligned, `count` lines long, zeroed at first (which is
-        // a valid `Line`), never shrunk by anybody, and stays until `self` is dropped.
+        // a valid `Line`), sealed against shrinking, and stays until `self` is dropped.
         unsafe { slice::from_raw_parts(self.start.as_ptr(), self.count) }
     }
 }

@@ -8,17 +8,12 @@
 mod balance;
 mod company;
 
-use std::{
-    io,
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{io, sync::Arc, time::Duration};
 
 use tokio::{
-    sync::OwnedSemaphorePermit,
+    sync::{OwnedSemaphorePermit, watch},
     time::{sleep, timeout},
 };
-use tokio_util::sync::CancellationToken;
 
 use self::balance::Balance;
 pub(crate) use self::company::Company;
@@ -28,11 +23,8 @@ use crate::{Handler, Listener, connection, listener::Accepted, server::Shared};
 /// (EMFILE, ENFILE, ENOBUFS, ENOMEM), which goes away by itself.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
-/// How long a drained listener waits for another connection that the kernel has accepted
-/// already, and how long it goes on taking them where new clients keep coming. Handshakes
-/// take microseconds, but on a machine without idle CPUs the kernel may put them off.
-const LAST_ACCEPT: Duration = Duration::from_millis(100);
-const LAST_ACCEPTS: Duration = Duration::from_millis(500);
+/// The same while little time is left.
+const LAST_ACCEPT_BACKOFF: Duration = Duration::from_millis(10);
 
 /// Connections taken in a row before other tasks get their turn.
 const MAX_ACCEPTS: usize = 16;
@@ -50,30 +42,33 @@ pub trait Peers: Send + Sync + 'static {
 /// What becomes of the connections in the listeners' queues when a drain begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LastAccepts {
-    /// They are taken, for nobody else accepts from these sockets.
-    Take,
+    /// They are taken, for nobody else accepts from these sockets, until none has come for so
+    /// long; where new clients keep coming, for twice as long at most.
+    Take { wait: Duration },
     /// They are left to whoever else accepts from these sockets.
     Leave,
 }
 
-/// Accepts connections until `drain` is cancelled, and then as [`LastAccepts`] says.
+/// Accepts connections until `drain` says what becomes of the last ones.
 pub(crate) async fn accept_until_drained<H: Handler>(
     shared: &Arc<Shared<H>>,
     listener: Listener,
-    drain: &CancellationToken,
+    mut drain: watch::Receiver<Option<LastAccepts>>,
 ) {
-    tokio::select! {
-        () = drain.cancelled() => {}
-        () = accept_forever(shared, &listener) => {}
-    }
-    if !shared.takes_last_accepts.load(Ordering::Relaxed) {
-        return;
-    }
+    let last = tokio::select! {
+        last = drain.wait_for(Option::is_some) => last.map_or(None, |last| *last),
+        () = accept_forever(shared, &listener) => None,
+    };
+    let Some(LastAccepts::Take { wait }) = last else { return };
     // Connections that the kernel has accepted would be reset with the socket.
     let rest = async {
-        while let Ok(Ok(())) = timeout(LAST_ACCEPT, accept_one(shared, &listener)).await {}
+        while let Ok(accepted) = timeout(wait, accept_one(shared, &listener)).await {
+            if accepted.is_err() {
+                sleep(LAST_ACCEPT_BACKOFF).await;
+            }
+        }
     };
-    let _ = timeout(LAST_ACCEPTS, rest).await;
+    let _ = timeout(2 * wait, rest).await;
 }
 
 async fn accept_forever<H: Handler>(shared: &Arc<Shared<H>>, listener: &Listener) {

@@ -5,11 +5,11 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+    atomic::{AtomicU64, Ordering},
 };
 
 use remuda_config::Config;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -33,8 +33,6 @@ pub(crate) struct Shared<H> {
     /// Connections, and the streams of HTTP/2 connections.
     pub(crate) tasks: TaskTracker,
     pub(crate) drain: CancellationToken,
-    /// Whether a drain empties the queues of the listeners.
-    pub(crate) takes_last_accepts: AtomicBool,
     /// For connections that may still be opened.
     pub(crate) places: Arc<Semaphore>,
     pub(crate) company: Arc<Company>,
@@ -67,7 +65,6 @@ impl<H: Handler> Server<H> {
             handler,
             tasks: TaskTracker::new(),
             drain: CancellationToken::new(),
-            takes_last_accepts: AtomicBool::new(true),
             places: Arc::new(Semaphore::new(max_connections)),
             company: Arc::new(Company::new(Arc::clone(&metrics), peers)),
             last_id: AtomicU64::new(first_id),
@@ -92,15 +89,13 @@ impl<H: Handler> Server<H> {
         accepts_no_more: impl FnOnce(),
     ) {
         let shared = self.shared;
-        let accepted_enough = CancellationToken::new();
+        let (enough, _) = watch::channel(None);
         let accepting = TaskTracker::new();
         for listener in listeners {
-            let (shared, drain) = (Arc::clone(&shared), accepted_enough.clone());
-            accepting.spawn(async move { accept_until_drained(&shared, listener, &drain).await });
+            let (shared, enough) = (Arc::clone(&shared), enough.subscribe());
+            accepting.spawn(async move { accept_until_drained(&shared, listener, enough).await });
         }
-        let takes = drain.await == LastAccepts::Take;
-        shared.takes_last_accepts.store(takes, Ordering::Relaxed);
-        accepted_enough.cancel();
+        enough.send_replace(Some(drain.await));
         shared.drain.cancel();
         accepting.close();
         accepting.wait().await;

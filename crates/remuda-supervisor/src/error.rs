@@ -3,7 +3,7 @@
 //! Owner: [`run`](crate::run) returns it, the binary prints it with its sources.
 //! Invariant: no message repeats its source.
 
-use std::{io, path::PathBuf};
+use std::{io, path::PathBuf, time::Duration};
 
 use crate::{listeners::BindError, upgrade::HandoverError};
 
@@ -23,6 +23,11 @@ pub enum SupervisorError {
     /// The compiler itself went wrong, which says nothing about the component.
     #[error("failed to compile {}: {reason}", component.display())]
     Compiler { component: PathBuf, reason: String },
+    #[error(
+        "failed to compile within {limit:.0?} (10 times workers.boot_timeout): raise that, or run \
+         remuda compile beforehand"
+    )]
+    CompilerHangs { limit: Duration },
     /// No worker became ready, however often it was tried.
     #[error("failed to start workers: {attempts} attempts in a row failed, the last one: {reason}")]
     Boot { attempts: u32, reason: String },
@@ -37,7 +42,10 @@ impl SupervisorError {
         match self {
             Self::Component { .. } => 65,
             Self::Bind(_) => 69,
-            Self::Compiler { .. } | Self::Boot { .. } | Self::Io { .. } => 70,
+            Self::Compiler { .. }
+            | Self::CompilerHangs { .. }
+            | Self::Boot { .. }
+            | Self::Io { .. } => 70,
             Self::Handover(error) => error.exit_code(),
             Self::Cache { .. } => 78,
         }

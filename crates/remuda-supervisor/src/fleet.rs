@@ -12,6 +12,7 @@
 
 mod event;
 mod generation;
+mod orders;
 mod recycling;
 mod reload;
 mod settle;
@@ -161,7 +162,7 @@ impl Fleet {
         self.current.as_ref().map_or(0, |current| current.slots.len())
     }
 
-    /// Whether every slot has a worker that is ready, and nobody else is there.
+    /// Whether every slot has a worker that is ready.
     pub(crate) fn is_complete(&self) -> bool {
         let Some(current) = &self.current else { return false };
         current.slots.iter().all(|slot| slot.worker.is_some_and(|id| self.is_ready(id)))
@@ -251,6 +252,7 @@ impl Fleet {
         let place = self.current.as_ref().and_then(|current| current.place_of(id));
         if let Some(place) = place {
             self.failed_boots = 0;
+            worker.is_told_to_serve();
             actions.push(Action::Send { worker: id, message: ToWorker::Serve });
             if let Place::Successor(slot) = place {
                 self.succeed(slot, now, actions);
@@ -259,8 +261,15 @@ impl Fleet {
     }
 
     fn hung_up(&mut self, id: WorkerId, now: Instant, actions: &mut Vec<Action>) {
-        // Without its supervisor a worker drains; nobody can tell it to hurry.
-        self.left(id, later(now, PATIENCE), now, actions);
+        let serving = self.is_serving();
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        let was_ready = worker.state() == State::Ready;
+        // It may have died of something that nobody knows yet; without its supervisor a
+        // worker that lives drains.
+        if worker.leaves(later(now, PATIENCE)) && was_ready && serving {
+            worker.hangs_up();
+            self.vacate(id, None, now, actions);
+        }
     }
 
     /// A worker takes nothing new any more, by its own account.
@@ -268,7 +277,7 @@ impl Fleet {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         let was_ready = worker.state() == State::Ready;
         if worker.leaves(kill_at) && was_ready && self.is_serving() {
-            self.vacate(id, Why::Exited, now, actions);
+            self.vacate(id, Some(Why::Exited), now, actions);
         }
     }
 
@@ -292,10 +301,16 @@ impl Fleet {
     ) {
         let Some(worker) = self.workers.remove(&id) else { return };
         let (slot, pid) = (worker.slot, worker.pid.map(Pid::as_raw_pid));
-        let lives_on = !self.is_serving() || self.is_leaving(id);
+        let is_expected = !self.is_serving() || self.is_leaving(id);
+        let has_hung_up = worker.has_hung_up() && self.is_serving();
         let remains = worker.exited(how, now);
-        let reason = &remains.reason;
-        if lives_on {
+        let (reason, why) = (&remains.reason, remains.why.unwrap_or(why));
+        if has_hung_up {
+            *self.restarts.entry(why.name()).or_default() += 1;
+            tracing::warn!(slot, pid, reason, "worker exited");
+            return;
+        }
+        if is_expected {
             tracing::info!(slot, pid, reason, "worker exited");
             return;
         }
@@ -303,7 +318,7 @@ impl Fleet {
             tracing::warn!(slot, pid, reason, "worker exited");
             return self.give_up_incoming(&format!("worker {slot}: {reason}"), now, actions);
         }
-        let pause = self.empty_place(id, remains.early, remains.why.unwrap_or(why), now);
+        let pause = self.empty_place(id, remains.early, Some(why), now);
         let restart_in_ms = pause.as_millis() as u64;
         tracing::warn!(slot, pid, reason, restart_in_ms, "worker exited");
         if remains.failed_boot {
@@ -317,8 +332,9 @@ impl Fleet {
         !generations.any(|generation| generation.place_of(id).is_some())
     }
 
-    /// Takes the place of a worker that lives and serves nobody new.
-    fn vacate(&mut self, id: WorkerId, why: Why, now: Instant, actions: &mut Vec<Action>) {
+    /// Takes the place of a worker that lives and serves nobody new. Why is counted, unless it
+    /// is not known yet.
+    fn vacate(&mut self, id: WorkerId, why: Option<Why>, now: Instant, actions: &mut Vec<Action>) {
         let Some(worker) = self.workers.get(&id) else { return };
         let (slot, early) = (worker.slot, worker.age(now) < crate::backoff::EARLY);
         if self.incoming.as_ref().is_some_and(|incoming| incoming.place_of(id).is_some()) {
@@ -331,7 +347,13 @@ impl Fleet {
     }
 
     /// Takes a worker's place in the current generation; how long it stays empty.
-    fn empty_place(&mut self, id: WorkerId, early: bool, why: Why, now: Instant) -> Duration {
+    fn empty_place(
+        &mut self,
+        id: WorkerId,
+        early: bool,
+        why: Option<Why>,
+        now: Instant,
+    ) -> Duration {
         let Some(current) = &mut self.current else { return Duration::ZERO };
         let place = current.place_of(id);
         let Some(Place::Worker(index) | Place::Successor(index)) = place else {
@@ -345,7 +367,9 @@ impl Fleet {
             return pause;
         }
         slot.worker = slot.successor.take();
-        *self.restarts.entry(why.name()).or_default() += 1;
+        if let Some(why) = why {
+            *self.restarts.entry(why.name()).or_default() += 1;
+        }
         slot.wish = None;
         if slot.worker.is_some() { Duration::ZERO } else { pause }
     }
@@ -361,93 +385,7 @@ impl Fleet {
         }
     }
 
-    // Orders
-
-    fn ordered(&mut self, signal: Signal, now: Instant, actions: &mut Vec<Action>) {
-        match (&self.phase, signal) {
-            (Phase::Serving, Signal::Terminate | Signal::Interrupt) => {
-                tracing::info!(signal = signal.name(), "draining");
-                self.drain_after_delay(now, actions);
-            }
-            (Phase::Serving | Phase::Delaying { .. } | Phase::Draining { .. }, _) => {
-                tracing::info!(signal = signal.name(), "stopping at once");
-                self.end(Outcome::AsAsked, actions);
-            }
-            (Phase::Ending(_) | Phase::Finished, _) => {}
-        }
-    }
-
-    fn drain_after_delay(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        if !self.is_staying() {
-            return;
-        }
-        self.give_up_incoming("the server was told to stop", now, actions);
-        let delay = self.current.as_ref().map_or(Duration::ZERO, |it| it.policy.drain_delay);
-        if delay.is_zero() || !self.accepts(now) {
-            self.drain(now, actions);
-        } else {
-            self.phase = Phase::Delaying { until: later(now, delay) };
-        }
-    }
-
-    fn drain(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        if !self.is_serving() {
-            return;
-        }
-        self.give_up_incoming("the server was told to stop", now, actions);
-        let until = later(later(now, self.grace()), PATIENCE);
-        self.phase = Phase::Draining { until };
-        let everybody: Vec<_> = self.workers.keys().copied().collect();
-        for id in everybody {
-            self.retire(id, true, now, actions);
-        }
-        actions.push(Action::StopListening);
-    }
-
-    /// Tells a worker to finish and leave, unless it does already.
-    fn retire(&mut self, id: WorkerId, empty_queue: bool, now: Instant, actions: &mut Vec<Action>) {
-        let grace = self.grace();
-        let Some(worker) = self.workers.get_mut(&id) else { return };
-        // One that is not ready has nothing to finish, unless the word is on its way.
-        let starting = worker.state() == State::Starting;
-        let wait = if starting { Duration::ZERO } else { grace };
-        if worker.leaves(later(later(now, wait), PATIENCE)) {
-            let message = ToWorker::Drain { grace, empty_queue };
-            actions.push(Action::Send { worker: id, message });
-        }
-    }
-
-    fn scale(&mut self, workers: usize, now: Instant, actions: &mut Vec<Action>) {
-        if !self.is_staying() {
-            return;
-        }
-        let Some(current) = &mut self.current else { return };
-        let (before, own_sockets) = (current.slots.len(), current.policy.own_sockets);
-        let mut removed = current.resize(workers, now);
-        if let Some(incoming) = &mut self.incoming {
-            removed.extend(incoming.resize(workers, now));
-        }
-        tracing::info!(from = before, to = workers, "scaling");
-        if workers < before {
-            actions.push(Action::Shrink { slots: workers });
-        }
-        for id in removed {
-            self.retire(id, own_sockets, now, actions);
-        }
-        self.promote_if_ready(now, actions);
-    }
-
-    /// Kills every worker; what remains is to collect them.
-    fn end(&mut self, outcome: Outcome, actions: &mut Vec<Action>) {
-        for (id, worker) in &mut self.workers {
-            if worker.kill() {
-                actions.push(Action::Kill { worker: *id, signal: process::Signal::KILL });
-            }
-        }
-        self.phase = Phase::Ending(outcome);
-    }
-
-    fn grace(&self) -> Duration {
+    pub(super) fn grace(&self) -> Duration {
         self.current.as_ref().map_or(Duration::ZERO, |current| current.policy.grace)
     }
 }

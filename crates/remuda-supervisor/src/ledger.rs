@@ -64,6 +64,13 @@ impl Ledger {
         to_ask
     }
 
+    /// Whom to ask for figures that would be lost with them.
+    pub(crate) fn refresh(&mut self, workers: impl Iterator<Item = WorkerId>) -> Vec<WorkerId> {
+        let to_ask: Vec<_> = workers.filter(|worker| !self.asked.contains(worker)).collect();
+        self.asked.extend(&to_ask);
+        to_ask
+    }
+
     /// A worker has told what it has counted.
     pub(crate) fn told(&mut self, worker: WorkerId, snapshot: Snapshot) {
         self.living.insert(worker, snapshot);

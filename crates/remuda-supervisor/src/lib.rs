@@ -7,16 +7,18 @@
 //! ([`compile`]), and only then do workers start ([`spawn`]): the same executable
 //! again, with the listeners and one end of a control socket as inherited descriptors.
 //!
-//! From then on `run::Supervisor` waits for one of four things: a signal, the death of
-//! a child ([`reap`]), a message of a worker ([`link`]), a deadline. Each becomes an
-//! event for the [`fleet`], which is plain data: it knows the slots, the life of each
-//! worker ([`lifecycle`]) and how long to wait before the next attempt ([`backoff`]),
-//! and answers with actions. The loop carries them out and decides nothing.
+//! From then on `run::Supervisor` waits for whatever comes first: a signal, the death of
+//! a child ([`reap`]), a message of a worker ([`link`]), an order or a question from the
+//! [`admin`] server, a new generation that is compiled, a deadline. What concerns workers
+//! becomes an event for the [`fleet`], which is plain data: it knows the generations and
+//! their slots, the life of each worker ([`lifecycle`]) and how long to wait before the
+//! next attempt ([`backoff`]), and answers with actions. The loop carries them out and
+//! decides nothing.
 //!
 //! # Invariants
 //!
 //! - No guest code and no wasmtime in this process; nothing here blocks for longer than
-//!   a name lookup at the start.
+//!   a name lookup at the start, and reading the configuration for a reload.
 //! - The supervisor is the only one that waits for children, and it waits for all of
 //!   them, strangers included, as PID 1 must; it signals only those it started.
 //! - A worker that loses its control socket ends by itself, so that a supervisor killed

@@ -95,11 +95,14 @@ pub(crate) struct Worker {
     pub(crate) heartbeat: Heartbeat,
     /// Resident bytes when they were measured last.
     pub(crate) rss: u64,
-    /// Requests after which it is to be replaced.
-    pub(crate) max_requests: Option<u64>,
+    pub(crate) limits: Limits,
     state: State,
     started: Instant,
     was_ready: bool,
+    /// It was told to accept connections.
+    serves: bool,
+    /// It closed its control socket without having been told to leave.
+    hung_up: bool,
     /// It has said itself that it accepts nothing any more.
     has_left: bool,
     /// When it was heard last, from its being ready on.
@@ -135,6 +138,16 @@ pub(crate) struct Patience {
     pub(crate) silence: Duration,
 }
 
+/// What a worker may use up before it is replaced: that of the configuration it was
+/// started with, whatever came after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limits {
+    pub(crate) max_requests: Option<u64>,
+    /// Resident bytes at which it is replaced, or killed.
+    pub(crate) recycle_rss: u64,
+    pub(crate) kill_rss: u64,
+}
+
 /// What to do about a worker that is silent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Silence {
@@ -156,6 +169,7 @@ impl Worker {
         slot: usize,
         generation: GenerationId,
         patience: Patience,
+        limits: Limits,
         now: Instant,
     ) -> Self {
         Self {
@@ -164,10 +178,12 @@ impl Worker {
             pid: None,
             heartbeat: Heartbeat::default(),
             rss: 0,
-            max_requests: None,
+            limits,
             state: State::Starting,
             started: now,
             was_ready: false,
+            serves: false,
+            hung_up: false,
             has_left: false,
             heard: now,
             asked: false,
@@ -198,7 +214,7 @@ impl Worker {
 
     /// It accepts connections, as far as anybody knows.
     pub(crate) fn is_well(&self, now: Instant) -> bool {
-        self.state == State::Ready && self.silent_for(now) < 2 * ASK_AFTER
+        self.serves && self.state == State::Ready && self.silent_for(now) < 2 * ASK_AFTER
     }
 
     /// It can serve; false if that comes too late to matter.
@@ -247,6 +263,21 @@ impl Worker {
         expected.then(|| later(self.heard, patience))
     }
 
+    /// It is told to accept connections.
+    pub(crate) fn is_told_to_serve(&mut self) {
+        self.serves = true;
+    }
+
+    /// It closed its control socket, which it may have done by dying.
+    pub(crate) fn hangs_up(&mut self) {
+        self.hung_up = true;
+    }
+
+    /// Whether it was first heard of its end when its control socket closed.
+    pub(crate) fn has_hung_up(&self) -> bool {
+        self.hung_up
+    }
+
     /// It says that it accepts nothing any more.
     pub(crate) fn says_it_left(&mut self) {
         self.has_left = true;
@@ -254,7 +285,7 @@ impl Worker {
 
     /// Whether it may still accept connections.
     pub(crate) fn may_accept(&self) -> bool {
-        self.was_ready && !self.has_left && !self.killed && self.state != State::Exited
+        self.serves && !self.has_left && !self.killed && self.state != State::Exited
     }
 
     /// It takes nothing new from now on and should be gone by `kill_at`; false if it was
@@ -337,7 +368,8 @@ mod tests {
 
     fn worker(now: Instant) -> Worker {
         let patience = Patience { boot: 60 * SECOND, silence: 30 * SECOND };
-        Worker::starting(0, GenerationId(1), patience, now)
+        let limits = Limits { max_requests: None, recycle_rss: u64::MAX, kill_rss: u64::MAX };
+        Worker::starting(0, GenerationId(1), patience, limits, now)
     }
 
     #[test]
@@ -385,6 +417,8 @@ mod tests {
         assert_eq!(worker.silence(now + 50 * SECOND), None, "it is starting");
         worker.became_ready(now);
         assert_eq!(worker.silence(now + SECOND / 2), None);
+        assert!(!worker.is_well(now + SECOND), "it was not told to serve");
+        worker.is_told_to_serve();
         assert!(worker.is_well(now + SECOND));
         assert_eq!(worker.silence(now + SECOND), Some(Silence::Ask(SECOND)));
         assert_eq!(worker.silence(now + 2 * SECOND), None);

@@ -13,7 +13,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::lifecycle::WorkerId;
 
-/// Messages that may wait for a worker to read them; it gets two in an ordinary life.
+/// Messages that may wait for a worker to read them.
 const OUTBOX: usize = 16;
 
 /// How long the socket of a dead process is read for what it said before it died.
@@ -112,6 +112,8 @@ async fn write(mut writer: ControlWriter<ToWorker>, mut messages: mpsc::Receiver
 mod tests {
     use tokio::io::AsyncWriteExt;
 
+    use remuda_control::Queue;
+
     use super::*;
 
     fn open() -> (Link, mpsc::Receiver<(WorkerId, Heard)>, UnixStream) {
@@ -149,7 +151,7 @@ mod tests {
     #[tokio::test]
     async fn a_worker_that_does_not_read_is_noticed() {
         let (link, _inbox, _worker) = open();
-        let drain = || ToWorker::Drain { grace: Duration::ZERO, empty_queue: true };
+        let drain = || ToWorker::Drain { grace: Duration::ZERO, queue: Queue::Leave };
         assert!((0..=OUTBOX).any(|_| !link.send(drain())));
     }
 
@@ -158,6 +160,6 @@ mod tests {
         let (link, mut inbox, mut worker) = open();
         worker.shutdown().await.expect("shut down");
         assert!(matches!(inbox.recv().await, Some((_, Heard::End))));
-        assert!(link.send(ToWorker::Drain { grace: Duration::ZERO, empty_queue: true }));
+        assert!(link.send(ToWorker::Drain { grace: Duration::ZERO, queue: Queue::Leave }));
     }
 }

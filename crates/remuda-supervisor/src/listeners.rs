@@ -180,6 +180,11 @@ impl Listeners {
         addresses.join(",")
     }
 
+    /// The most sockets that an address has.
+    pub(crate) fn widest(&self) -> usize {
+        self.groups.iter().map(|group| group.sockets.len()).max().unwrap_or_default()
+    }
+
     fn all(&self) -> impl Iterator<Item = &Listener> {
         self.groups.iter().flat_map(|group| &group.sockets)
     }

@@ -84,9 +84,16 @@ impl Notifier {
         self.send(&[NotifyState::Stopping]);
     }
 
-    /// Another process is the server from now on.
+    /// This process is the server from now on.
     pub(crate) fn main_pid(&self, pid: u32) {
         self.send(&[NotifyState::MainPid(pid)]);
+    }
+
+    /// Another process is, and says everything from now on: that this one stops would be
+    /// taken for the end of the service.
+    pub(crate) fn hand_over(&mut self, pid: u32) {
+        self.main_pid(pid);
+        self.socket = None;
     }
 
     /// How often [`watchdog`](Self::watchdog) is due: twice as often as asked, so that a
@@ -157,6 +164,12 @@ mod tests {
         assert_eq!(received(&manager), "WATCHDOG=1\n");
         notifier.stopping();
         assert_eq!(received(&manager), "STOPPING=1\n");
+        let mut notifier = notifier;
+        notifier.hand_over(43);
+        assert_eq!(received(&manager), "MAINPID=43\n");
+        notifier.stopping();
+        manager.set_nonblocking(true).expect("set");
+        assert!(manager.recv(&mut [0; 64]).is_err(), "said after it was handed over");
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! Waiting for children, all of them.
 //!
-//! Owner: whoever has the loop at the time, the [compiler](crate::compile) first, then
-//! the [supervisor](crate::run). Invariant: nothing else in this crate waits, so that
+//! Owner: the [supervisor](crate::run). Invariant: nothing else in this crate waits, so that
 //! a pid is known to be ours until it comes out of here.
 
 use std::fmt;

@@ -3,8 +3,10 @@
 //! Owner: whoever calls [`run`]. Invariant: waiting yields an event, the
 //! [fleet](crate::fleet) decides, this file acts; nothing else happens here.
 
+mod actions;
 mod bound;
 mod commands;
+mod generations;
 mod slots;
 mod upgrading;
 
@@ -16,7 +18,7 @@ use std::{
 
 use bound::Bound;
 use remuda_config::BoundAddress;
-use remuda_control::{FromWorker, Scoreboard, ToWorker};
+use remuda_control::{FromWorker, Scoreboard};
 use rustix::process::Pid;
 use slots::Slots;
 use tokio::{
@@ -34,23 +36,22 @@ use crate::{
     Plan, SupervisorError,
     admin::{
         Access, Admin,
-        call::{Call, Health, Refused},
+        call::{Call, Health},
         sockets::Sockets,
     },
     backoff::Jitter,
-    compile::compile_all,
-    fleet::{Action, Event, Fleet, Outcome, Policy},
+    fleet::{Action, Event, Fleet, Outcome},
     helpers::Helpers,
     ledger::{Asker, Ledger},
     lifecycle::{GenerationId, WorkerId},
-    link::{Heard, Inbox, Link},
-    listeners::{Listener, Listeners},
+    link::{Heard, Inbox},
+    listeners::Listeners,
     notify::Notifier,
-    orders::{Orders, counted},
+    orders::Orders,
     reap::{Exit, reap},
     roster::Roster,
     signals::{Received, Signals},
-    spawn::{Berth, Launcher},
+    spawn::Launcher,
     upgrade::{Handover, UpgradeOutcome},
     view,
     watch::{self as kernel, Watch},
@@ -94,6 +95,8 @@ struct Supervisor {
     last_generation: GenerationId,
     /// Reads and compiles the next generation.
     loading: Option<AbortOnDropHandle<Result<Launcher, SupervisorError>>>,
+    /// How many workers were ordered since that began.
+    scaled: Option<usize>,
     /// `None` once a drain has begun.
     listeners: Option<Listeners>,
     slots: Slots,
@@ -123,6 +126,8 @@ struct Supervisor {
     looks: Interval,
     tasks: TaskTracker,
     shutdown: CancellationToken,
+    /// It is known to everybody that the server was told to end.
+    is_ending: bool,
     started: Instant,
 }
 
@@ -137,9 +142,7 @@ enum Wake {
     Look,
     /// Time to tell the service manager that the loop turns.
     Watchdog,
-    Deadline {
-        late: bool,
-    },
+    Deadline,
 }
 
 impl Supervisor {
@@ -174,7 +177,8 @@ impl Supervisor {
             launchers: BTreeMap::new(),
             last_generation: GenerationId(0),
             loading: None,
-            slots: Slots::new(plan.config.workers.count),
+            scaled: None,
+            slots: Slots::new(listeners.widest()),
             listeners: Some(listeners),
             sockets,
             admin: Admin { calls: to_loop, health: known, control },
@@ -198,6 +202,7 @@ impl Supervisor {
             looks: every(kernel::INTERVAL),
             tasks: TaskTracker::new(),
             shutdown: CancellationToken::new(),
+            is_ending: false,
             started,
             plan,
         };
@@ -225,7 +230,11 @@ impl Supervisor {
         let mut events = VecDeque::new();
         self.load(self.plan.config.clone());
         loop {
-            let wake = self.wake().await;
+            let deadline = self.deadline();
+            let wake = self.wake(deadline).await;
+            // Who was not heard may not have been listened to.
+            let is_late = deadline.is_some_and(|deadline| deadline.elapsed() > LATE);
+            events.extend(is_late.then_some(Event::Late));
             self.interpret(wake, &mut events)?;
             while let Some(event) = events.pop_front() {
                 if let Event::Exited { worker, .. } = event {
@@ -250,22 +259,24 @@ impl Supervisor {
         self.orders.give_up();
         self.loading = None;
         self.upgrading = None;
+        self.inbox.close();
         self.shutdown.cancel();
         self.answering.cancel();
         self.tasks.close();
         self.tasks.wait().await;
     }
 
-    async fn wake(&mut self) -> Wake {
+    /// When something is to be done at the latest.
+    fn deadline(&self) -> Option<Instant> {
         let deadlines =
             [self.fleet.next_deadline(), self.ledger.deadline(), self.orders.deadline()];
-        let deadline = deadlines.into_iter().flatten().min();
+        deadlines.into_iter().flatten().min()
+    }
+
+    async fn wake(&mut self, deadline: Option<Instant>) -> Wake {
         let timer = async {
             match deadline {
-                Some(deadline) => {
-                    tokio::time::sleep_until(deadline.into()).await;
-                    deadline.elapsed() > LATE
-                }
+                Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
                 None => std::future::pending().await,
             }
         };
@@ -290,14 +301,15 @@ impl Supervisor {
         tokio::select! {
             biased;
             signal = self.signals.next() => Wake::Signal(signal),
-            Some((worker, heard)) = self.inbox.recv() => Wake::Heard(worker, heard),
+            // Before the workers, any of which may have much to say.
+            _ = watchdog => Wake::Watchdog,
             Some(call) = self.calls.recv() => Wake::Called(call),
+            Some((worker, heard)) = self.inbox.recv() => Wake::Heard(worker, heard),
             loaded = loaded => Wake::Loaded(Box::new(loaded.unwrap_or_else(|error| {
                 Err(SupervisorError::Io { action: "load the configuration", source: error.into() })
             }))),
             outcome = upgraded => Wake::Upgraded(outcome),
-            late = timer => Wake::Deadline { late },
-            _ = watchdog => Wake::Watchdog,
+            () = timer => Wake::Deadline,
             _ = self.looks.tick() => Wake::Look,
         }
     }
@@ -308,11 +320,7 @@ impl Supervisor {
         events: &mut VecDeque<Event>,
     ) -> Result<(), SupervisorError> {
         match wake {
-            Wake::Signal(Received::Order(signal)) => {
-                self.loading = None;
-                self.upgrading = None;
-                events.push_back(Event::Signal(signal));
-            }
+            Wake::Signal(Received::Order(signal)) => events.push_back(Event::Signal(signal)),
             Wake::Signal(Received::Command(command, signal)) => {
                 events.extend(self.command(command, signal));
             }
@@ -338,14 +346,15 @@ impl Supervisor {
             Wake::Upgraded(outcome) => events.extend(self.upgraded(outcome)),
             Wake::Watchdog => self.notifier.watchdog(),
             Wake::Look => {
-                self.watch.look(Instant::now());
+                let now = Instant::now();
+                if self.watch.look(now) {
+                    // What a worker has counted is not to be lost with it.
+                    self.refresh();
+                }
                 let rss = |(worker, pid)| Some(Event::Measured { worker, rss: kernel::rss(pid)? });
                 events.extend(self.roster.running().filter_map(rss));
             }
-            Wake::Deadline { late } => {
-                events.extend(late.then_some(Event::Late));
-                events.push_back(Event::Timer);
-            }
+            Wake::Deadline => events.push_back(Event::Timer),
         }
         Ok(())
     }
@@ -360,142 +369,16 @@ impl Supervisor {
         None
     }
 
-    /// Carries out one action; what follows from it at once is an event again.
-    fn act(&mut self, action: Action) -> Result<Option<Event>, SupervisorError> {
-        match action {
-            Action::Spawn { worker, slot, generation } => {
-                return Ok(self.spawn(worker, slot, generation));
-            }
-            Action::Send { worker, message } => return Ok(self.send(worker, message)),
-            Action::Kill { worker, signal } => self.roster.kill(worker, signal),
-            Action::LogReady => self.serves()?,
-            Action::Reloaded { generation } => {
-                if let Some(launcher) = self.launchers.get(&generation) {
-                    self.plan.config = launcher.config.clone();
-                }
-                self.orders.reloaded(generation, self.fleet.wanted(), Instant::now());
-                self.notifier.ready(&self.summary());
-            }
-            Action::ReloadFailed { generation, reason } => {
-                let refused = Refused::new(crate::orders::CANNOT, reason);
-                self.reload_failed(generation, &refused);
-            }
-            Action::Shrink { slots } => {
-                if let Some(listeners) = &mut self.listeners {
-                    self.slots.direct(listeners, slots);
-                }
-            }
-            Action::StopListening => {
-                if let Some(listeners) = self.listeners.take() {
-                    listeners.last_call();
-                }
-                self.notifier.stopping();
-            }
-            Action::Finish(_) => {}
+    /// The server was told to end: nothing new begins, and nobody is left without an answer.
+    fn prepare_to_end(&mut self) {
+        if !std::mem::replace(&mut self.is_ending, true) {
+            self.notifier.stopping();
         }
-        Ok(None)
-    }
-
-    fn spawn(&mut self, worker: WorkerId, slot: usize, generation: GenerationId) -> Option<Event> {
-        // The fleet spawns nothing once it has ordered to stop listening, nor of a generation
-        // that it does not use any more.
-        let (listeners, launcher) = (self.listeners.as_mut()?, self.launchers.get(&generation)?);
-        let failed = |reason: String| Some(Event::SpawnFailed { worker, reason });
-        if let Err(error) = self.slots.make_room(listeners, slot) {
-            return failed(chain(&error));
+        self.loading = None;
+        if self.upgrading.take().is_some() {
+            tracing::warn!("the upgrade is given up, the server is stopping");
         }
-        let Some(seat) = self.roster.take_seat(&self.scoreboard) else {
-            return failed("too many workers".to_owned());
-        };
-        let launched =
-            launcher.launch(&self.plan.program, &self.scoreboard, listeners.for_slot(slot));
-        let launched = match launched {
-            Ok(launched) => launched,
-            Err(error) => return failed(error.to_string()),
-        };
-        let gone = self.shutdown.child_token();
-        let link = Link::open(worker, launched.control, self.to_inbox.clone(), &self.tasks, gone);
-        let setup = launcher.setup(Berth { slot, seat: seat.number }, listeners.for_slot(slot));
-        link.send(ToWorker::Configure(Box::new(setup)));
-        self.roster.add(worker, launched.pid, seat, link);
-        Some(Event::Spawned { worker, pid: launched.pid })
-    }
-
-    fn send(&mut self, worker: WorkerId, message: ToWorker) -> Option<Event> {
-        let reason = "does not read its control socket";
-        let broken = || Event::Broken { worker, reason: reason.to_owned() };
-        (!self.roster.send(worker, message)).then(broken)
-    }
-
-    /// The first generation serves.
-    fn serves(&mut self) -> Result<(), SupervisorError> {
-        if let Some(handover) = self.handover.take() {
-            handover.ready();
-            self.listeners.iter_mut().for_each(Listeners::take_over);
-            self.sockets.take_over();
-            self.answer()?;
-            self.notifier.main_pid(std::process::id());
-            let grace = self.plan.config.shutdown.graceful_timeout;
-            self.slots.wait_for_predecessor(Instant::now(), grace);
-        }
-        self.notifier.ready(&self.summary());
-        let shown = |listener: Option<&Listener>| {
-            listener.map_or_else(|| "off".to_owned(), |listener| listener.address.to_string())
-        };
-        tracing::info!(
-            addresses = self.listeners.as_ref().map(Listeners::addresses).unwrap_or_default(),
-            workers = self.fleet.wanted(),
-            admin = shown(self.sockets.admin().next()),
-            control = shown(self.sockets.control()),
-            pid = std::process::id(),
-            elapsed_ms = self.started.elapsed().as_millis() as u64,
-            "listening"
-        );
-        Ok(())
-    }
-
-    /// What the server does, in one line for people.
-    fn summary(&self) -> String {
-        let addresses = self.listeners.as_ref().map(Listeners::addresses).unwrap_or_default();
-        let generation = self.fleet.generation().map_or(0, |generation| generation.0);
-        format!("generation {generation}: {} on {addresses}", counted(self.fleet.wanted()))
-    }
-
-    // Generations
-
-    /// Compiles what `config` serves, as the next generation.
-    fn load(&mut self, config: remuda_config::Config) -> GenerationId {
-        let generation = GenerationId(self.last_generation.0 + 1);
-        self.last_generation = generation;
-        let (program, helpers) = (self.plan.program.clone(), self.helpers.clone());
-        let loading = self.tasks.spawn(async move {
-            let artifacts = compile_all(&program, &config, &helpers).await?;
-            Ok(Launcher { generation, config, artifacts })
-        });
-        self.loading = Some(AbortOnDropHandle::new(loading));
-        generation
-    }
-
-    /// The next generation is compiled, or cannot be; without one that serves, that is the
-    /// end.
-    fn loaded(
-        &mut self,
-        loaded: Result<Launcher, SupervisorError>,
-    ) -> Result<Option<Event>, SupervisorError> {
-        match loaded {
-            Ok(launcher) => {
-                let generation = launcher.generation;
-                let policy = Policy::of(&launcher.config);
-                self.launchers.insert(generation, launcher);
-                Ok(Some(Event::Loaded { generation, policy }))
-            }
-            Err(error) if self.fleet.generation().is_none() => Err(error),
-            Err(error) => {
-                let refused = Refused::new(error.exit_code(), chain(&error));
-                self.reload_failed(self.last_generation, &refused);
-                Ok(None)
-            }
-        }
+        self.orders.give_up();
     }
 
     /// What is to be done after every event.
@@ -514,7 +397,7 @@ impl Supervisor {
             self.slots.settle(listeners, &self.fleet, now);
         }
         if !self.fleet.is_staying() {
-            self.orders.give_up();
+            self.prepare_to_end();
         } else if self.fleet.generation().is_some()
             && let Some(replies) = self.orders.next_reload()
         {

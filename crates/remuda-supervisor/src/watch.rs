@@ -30,6 +30,8 @@ pub(crate) struct Watch {
     looks: u32,
     machine: Machine,
     throttling: Option<Throttling>,
+    /// Throttled periods since the start.
+    throttled: u64,
     warned: Option<Instant>,
 }
 
@@ -37,19 +39,20 @@ impl Watch {
     pub(crate) fn begin() -> Self {
         let root = Path::new("/");
         let throttling = Throttling::read(root);
-        Self { looks: 0, machine: machine(), throttling, warned: None }
+        Self { looks: 0, machine: machine(), throttling, throttled: 0, warned: None }
     }
 
     /// CPU periods in which the container was throttled, where there is a quota.
     pub(crate) fn throttled_periods(&self) -> Option<u64> {
-        self.throttling.as_ref().map(|seen| seen.throttled)
+        self.throttling.as_ref().map(|_| self.throttled)
     }
 
-    /// Looks at the container when it is time to, and logs what an operator should know.
-    pub(crate) fn look(&mut self, now: Instant) {
+    /// Looks at the container when it is time to, and logs what an operator should know;
+    /// whether it was time.
+    pub(crate) fn look(&mut self, now: Instant) -> bool {
         self.looks = self.looks.wrapping_add(1);
         if !self.looks.is_multiple_of(CONTAINER_EVERY) {
-            return;
+            return false;
         }
         let machine = machine();
         for change in machine.changes_since(&self.machine) {
@@ -58,6 +61,8 @@ impl Watch {
         self.machine = machine;
         let seen = Throttling::read(Path::new("/"));
         if let (Some(before), Some(seen)) = (&self.throttling, &seen) {
+            // Another group's quota may bind by now: a metric does not go back for that.
+            self.throttled += seen.since(before).throttled;
             let due = self.warned.is_none_or(|warned| now.duration_since(warned) >= REMIND_AFTER);
             if let Some(share) = throttled_share(before, seen).filter(|_| due) {
                 let percent = (share * 100.0).round() as u64;
@@ -69,6 +74,7 @@ impl Watch {
             }
         }
         self.throttling = seen;
+        true
     }
 }
 

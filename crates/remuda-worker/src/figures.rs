@@ -16,12 +16,6 @@ use remuda_http::{Histogram, Observer, Reading, RouteReading};
 
 use crate::handler::Programs;
 
-/// Upstream hosts that are told apart; what guests call is theirs to choose.
-const MAX_HOSTS: usize = 100;
-
-/// Where requests to further hosts are counted.
-const OTHER_HOSTS: &str = "other";
-
 /// Reads all figures of this worker.
 pub(crate) struct Figures {
     pub(crate) observer: Observer,
@@ -104,7 +98,8 @@ impl OutboundTimes {
         if let Some(host) = hosts.get_mut(authority) {
             return host.observe(time);
         }
-        let name = if hosts.len() < MAX_HOSTS { authority } else { OTHER_HOSTS };
+        let name =
+            if hosts.len() < Snapshot::MAX_HOSTS { authority } else { Snapshot::OTHER_HOSTS };
         hosts.entry(name.to_owned()).or_default().observe(time);
     }
 
@@ -121,13 +116,13 @@ mod tests {
     #[test]
     fn hosts_beyond_the_limit_are_counted_together() {
         let times = OutboundTimes::default();
-        for host in 0..MAX_HOSTS + 7 {
+        for host in 0..Snapshot::MAX_HOSTS + 7 {
             times.observe(&format!("{host}.example:443"), Duration::ZERO);
         }
         times.observe("0.example:443", Duration::ZERO);
         let read = times.read();
-        assert_eq!(read.len(), MAX_HOSTS + 1);
-        assert_eq!(read[OTHER_HOSTS].count(), 7);
+        assert_eq!(read.len(), Snapshot::MAX_HOSTS + 1);
+        assert_eq!(read[Snapshot::OTHER_HOSTS].count(), 7);
         assert_eq!(read["0.example:443"].count(), 2);
     }
 }

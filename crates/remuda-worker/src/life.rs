@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use remuda_control::{ControlReader, ControlWriter, FromWorker, Seat, ToWorker};
+use remuda_control::{ControlReader, ControlWriter, FromWorker, Queue, Seat, ToWorker};
 use remuda_engine::Engine;
 use remuda_http::{LastAccepts, Listener, Server};
 use tokio::{
@@ -50,7 +50,7 @@ pub(crate) struct Life {
 /// What ends the time of serving.
 #[derive(Debug, PartialEq, Eq)]
 enum End {
-    Ordered { grace: Duration, last_accepts: LastAccepts },
+    Ordered { grace: Duration, queue: Queue },
     SupervisorGone,
     Signal,
 }
@@ -100,7 +100,7 @@ async fn serve_and_drain(life: Life, orders: ControlReader<ToWorker>, outbox: Ou
     };
     let mut beating = pin!(beat.run());
     let (drain, drained) = oneshot::channel();
-    let enough = async { drained.await.unwrap_or(LastAccepts::Take) };
+    let enough = async { drained.await.unwrap_or(LastAccepts::Leave) };
     let mut serving = Box::pin(async {
         serve.notified().await;
         if !leaving.get() {
@@ -116,17 +116,20 @@ async fn serve_and_drain(life: Life, orders: ControlReader<ToWorker>, outbox: Ou
         () = &mut beating => unreachable!("the pulse never ends"),
         () = &mut serving => unreachable!("the server ends only after the drain has begun"),
     };
-    let (grace, last_accepts) = match &end {
-        End::Ordered { grace, last_accepts } => (*grace, *last_accepts),
+    let (grace, queue) = match &end {
+        End::Ordered { grace, queue } => (*grace, *queue),
         // All workers may have got the same signal, and nobody accept any more.
-        End::SupervisorGone | End::Signal => (grace, LastAccepts::Take),
+        End::SupervisorGone | End::Signal => (grace, Queue::CLOSING),
     };
     tracing::debug!(?end, ?grace, "draining");
     leaving.set(true);
     accepting.set(false);
     life.seat.leave();
     // The server waits for this message until it ends.
-    let _ = drain.send(last_accepts);
+    let _ = drain.send(match queue {
+        Queue::Leave => LastAccepts::Leave,
+        Queue::Empty { wait } => LastAccepts::Take { wait },
+    });
     let ended = async {
         // Told to serve and to leave in one breath, it still has a queue to empty.
         if told_to_serve.get() {
@@ -159,13 +162,10 @@ struct Orders<'a> {
 
 impl Orders<'_> {
     /// The next order to drain, or `None` once the supervisor is gone.
-    async fn next(&mut self) -> Option<(Duration, LastAccepts)> {
+    async fn next(&mut self) -> Option<(Duration, Queue)> {
         loop {
             match self.socket.receive().await {
-                Ok(Some(ToWorker::Drain { grace, empty_queue })) => {
-                    let take = if empty_queue { LastAccepts::Take } else { LastAccepts::Leave };
-                    return Some((grace, take));
-                }
+                Ok(Some(ToWorker::Drain { grace, queue })) => return Some((grace, queue)),
                 Ok(Some(ToWorker::Serve)) => {
                     self.told_to_serve.set(true);
                     self.serve.notify_one();
@@ -199,7 +199,7 @@ async fn next_end(orders: &mut Orders<'_>) -> End {
     tokio::select! {
         () = terminated => End::Signal,
         order = orders.next() => match order {
-            Some((grace, last_accepts)) => End::Ordered { grace, last_accepts },
+            Some((grace, queue)) => End::Ordered { grace, queue },
             None => End::SupervisorGone,
         },
     }

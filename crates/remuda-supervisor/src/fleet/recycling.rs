@@ -3,6 +3,7 @@
 //! Invariant: one at a time, and only while no reload replaces them all; the worker serves
 //! until its successor does.
 
+use remuda_control::Queue;
 use rustix::process::Pid;
 
 use super::{Action, Fleet, Instant, Slot, Why, WorkerId, later};
@@ -25,7 +26,7 @@ impl Fleet {
 
     pub(super) fn count_requests(&mut self, id: WorkerId) {
         let Some(worker) = self.workers.get(&id) else { return };
-        if worker.max_requests.is_some_and(|most| worker.heartbeat.served >= most)
+        if worker.limits.max_requests.is_some_and(|most| worker.heartbeat.served >= most)
             && let Some(slot) = self.slot_of(id)
         {
             self.wish(slot, Why::MaxRequests);
@@ -35,17 +36,16 @@ impl Fleet {
     pub(super) fn measured(&mut self, id: WorkerId, rss: u64, actions: &mut Vec<Action>) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         worker.rss = rss;
-        let (slot, pid) = (self.slot_of(id), self.workers[&id].pid);
-        let Some(policy) = self.current.as_ref().map(|current| current.policy) else { return };
-        if rss >= policy.kill_rss {
-            let reason = format!("{rss} bytes resident, workers.kill_rss is {}", policy.kill_rss);
+        let (pid, limits) = (worker.pid, worker.limits);
+        if rss >= limits.kill_rss {
+            let reason = format!("{rss} bytes resident, workers.kill_rss is {}", limits.kill_rss);
             return self.kill(id, Why::Rss, reason, actions);
         }
-        let Some(slot) = slot.filter(|_| rss >= policy.recycle_rss) else { return };
+        let Some(slot) = self.slot_of(id).filter(|_| rss >= limits.recycle_rss) else { return };
         let already = self.current.as_ref().is_some_and(|it| it.slots[slot].wish.is_some());
         if !already {
             let pid = pid.map(Pid::as_raw_pid);
-            let limit = policy.recycle_rss;
+            let limit = limits.recycle_rss;
             tracing::warn!(slot, pid, rss, limit, "worker uses much memory, replacing it");
             self.wish(slot, Why::Rss);
         }
@@ -97,6 +97,6 @@ impl Fleet {
         let pid = old.pid.map(Pid::as_raw_pid);
         let served = old.heartbeat.served;
         tracing::info!(slot = index, pid, reason = why.name(), served, "worker replaced");
-        self.retire(id, false, now, actions);
+        self.retire(id, Queue::Leave, now, actions);
     }
 }

@@ -4,11 +4,13 @@
 //! that is given up, nobody has served; once a reload is said to be done, the old one
 //! accepts nothing any more.
 
+use remuda_control::Queue;
+
 use super::{
     Action, Duration, Fleet, Generation, GenerationId, Instant, Policy, Slot, ToWorker, Why,
     WorkerId, later,
 };
-use crate::lifecycle::State;
+use crate::lifecycle::{State, Worker};
 
 /// How long the old generation may take to stop accepting before the reload is done all
 /// the same.
@@ -53,6 +55,9 @@ impl Fleet {
         let (generation, slots) = (incoming.id, incoming.slots.len());
         let serve = |worker| Action::Send { worker, message: ToWorker::Serve };
         actions.extend(incoming.workers().map(serve));
+        for id in incoming.workers() {
+            self.workers.entry(id).and_modify(Worker::is_told_to_serve);
+        }
         let own_sockets = incoming.policy.own_sockets;
         let mut before = Vec::new();
         if let Some(old) = self.current.replace(incoming) {
@@ -61,8 +66,10 @@ impl Fleet {
                 actions.push(Action::Shrink { slots });
             }
             for (index, slot) in old.slots.iter().enumerate() {
+                let goes = own_sockets && index >= slots;
+                let queue = if goes { Queue::RETIRED } else { Queue::Leave };
                 for id in slot.worker.into_iter().chain(slot.successor) {
-                    self.retire(id, own_sockets && index >= slots, now, actions);
+                    self.retire(id, queue, now, actions);
                 }
             }
         }
@@ -95,7 +102,7 @@ impl Fleet {
         let Some(incoming) = self.incoming.take() else { return };
         for id in incoming.workers() {
             match self.workers.get_mut(&id).map(|worker| worker.state()) {
-                Some(State::Ready) => self.retire(id, false, now, actions),
+                Some(State::Ready) => self.retire(id, Queue::Leave, now, actions),
                 Some(State::Starting) => {
                     self.kill(id, Why::Exited, "the reload has failed".to_owned(), actions);
                 }

@@ -6,7 +6,7 @@ use super::{
     Action, Fleet, Generation, GenerationId, Instant, Outcome, Phase, Policy, Why, Worker,
     WorkerId, later,
 };
-use crate::lifecycle::{LAST_REPORT, Silence};
+use crate::lifecycle::{LAST_REPORT, Limits, Silence};
 
 impl Fleet {
     pub(super) fn settle(&mut self, now: Instant, actions: &mut Vec<Action>) {
@@ -87,7 +87,7 @@ impl Fleet {
                         worker.leaves(until);
                         worker.wait_until(until);
                     }
-                    self.vacate(id, Why::Silent, now, actions);
+                    self.vacate(id, Some(Why::Silent), now, actions);
                 }
             }
         }
@@ -134,9 +134,13 @@ impl Fleet {
     ) -> WorkerId {
         let id = WorkerId(self.next_worker);
         self.next_worker += 1;
-        let mut worker = Worker::starting(slot, generation, policy.patience, now);
         let jitter = self.jitter.up_to(policy.max_requests_jitter);
-        worker.max_requests = policy.max_requests.map(|most| most.saturating_add(jitter));
+        let limits = Limits {
+            max_requests: policy.max_requests.map(|most| most.saturating_add(jitter)),
+            recycle_rss: policy.recycle_rss,
+            kill_rss: policy.kill_rss,
+        };
+        let worker = Worker::starting(slot, generation, policy.patience, limits, now);
         self.workers.insert(id, worker);
         actions.push(Action::Spawn { worker: id, slot, generation });
         id

@@ -6,7 +6,7 @@ mod sequences;
 mod silence;
 mod world;
 
-use remuda_control::FromWorker;
+use remuda_control::{FromWorker, Queue};
 use rustix::process::Signal::{self as Sig};
 
 use super::*;
@@ -18,8 +18,8 @@ fn serve(worker: u64) -> Action {
     Action::Send { worker: WorkerId(worker), message: ToWorker::Serve }
 }
 
-fn drain(worker: u64, empty_queue: bool) -> Action {
-    let message = ToWorker::Drain { grace: GRACE, empty_queue };
+fn drain(worker: u64, queue: Queue) -> Action {
+    let message = ToWorker::Drain { grace: GRACE, queue };
     Action::Send { worker: WorkerId(worker), message }
 }
 
@@ -176,6 +176,17 @@ fn a_worker_that_hangs_up_is_replaced_at_once_and_has_a_moment_to_leave() {
 }
 
 #[test]
+fn what_a_worker_died_of_counts_also_if_its_socket_closed_first() {
+    let mut world = World::ready(1);
+    world.passes_well(6 * SECOND);
+    assert_eq!(world.happens(Event::HungUp { worker: WorkerId(0) }), [spawn(1, 0)]);
+    assert!(world.fleet.restarts().is_empty(), "nobody knows yet");
+    world.live.remove(&WorkerId(0));
+    world.happens(Event::Exited { worker: WorkerId(0), exit: Exit::Signal(9) });
+    assert_eq!(world.fleet.restarts().iter().collect::<Vec<_>>(), [(&"killed", &1)]);
+}
+
+#[test]
 fn a_worker_that_drains_by_itself_is_replaced_at_once_and_finishes() {
     let mut world = World::ready(1);
     world.passes_well(6 * SECOND);
@@ -191,7 +202,7 @@ fn an_order_to_end_drains_every_worker_and_waits_for_the_last() {
         let mut world = World::ready(2);
         let stop = Action::StopListening;
         let actions = world.happens(Event::Signal(signal));
-        assert_eq!(actions, [drain(0, true), drain(1, true), stop]);
+        assert_eq!(actions, [drain(0, Queue::CLOSING), drain(1, Queue::CLOSING), stop]);
         assert_eq!(world.exits(1, 0), []);
         assert_eq!(world.exits(0, 0), [Action::Finish(Outcome::AsAsked)]);
     }
@@ -202,7 +213,7 @@ fn a_server_whose_successor_serves_drains_without_a_delay() {
     let mut world = World::with(Policy { drain_delay: 10 * SECOND, ..policy(1) });
     world.says(0, FromWorker::Ready);
     let actions = world.happens(Event::HandedOver);
-    assert_eq!(actions, [drain(0, true), Action::StopListening]);
+    assert_eq!(actions, [drain(0, Queue::CLOSING), Action::StopListening]);
     assert_eq!(world.exits(0, 0), [Action::Finish(Outcome::AsAsked)]);
 }
 
@@ -218,7 +229,7 @@ fn with_a_delay_it_serves_on_after_the_order_and_then_drains() {
     world.says(2, FromWorker::Ready);
     let actions = world.passes_well(4 * SECOND);
     let stop = Action::StopListening;
-    assert_eq!(actions, [drain(1, true), drain(2, true), stop]);
+    assert_eq!(actions, [drain(1, Queue::CLOSING), drain(2, Queue::CLOSING), stop]);
 }
 
 #[test]
@@ -238,7 +249,10 @@ fn scaling_starts_and_retires_workers_and_knows_when_it_is_done() {
     world.says(2, FromWorker::Ready);
     assert!(world.fleet.is_complete());
     let shrink = Action::Shrink { slots: 1 };
-    assert_eq!(world.happens(Event::Scale(1)), [shrink, drain(1, false), drain(2, false)]);
+    assert_eq!(
+        world.happens(Event::Scale(1)),
+        [shrink, drain(1, Queue::Leave), drain(2, Queue::Leave)]
+    );
     assert!(world.fleet.is_complete());
     assert_eq!(world.exits(1, 0), []);
     assert_eq!(world.live_slots(), [0]);
@@ -250,7 +264,7 @@ fn slots_with_sockets_of_their_own_empty_the_queues_they_leave() {
     world.says(0, FromWorker::Ready);
     world.says(1, FromWorker::Ready);
     let shrink = Action::Shrink { slots: 1 };
-    assert_eq!(world.happens(Event::Scale(1)), [shrink, drain(1, true)]);
+    assert_eq!(world.happens(Event::Scale(1)), [shrink, drain(1, Queue::RETIRED)]);
 }
 
 #[test]

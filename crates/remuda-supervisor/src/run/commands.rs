@@ -5,7 +5,6 @@
 
 use std::time::Instant;
 
-use remuda_config::Config;
 use remuda_control::ToWorker;
 
 use super::Supervisor;
@@ -13,11 +12,13 @@ use crate::{
     admin::call::{Call, Done, Metrics, Order, Refused, RouteStatus, Status},
     fleet::Event,
     ledger::Asker,
-    lifecycle::{GenerationId, State},
+    lifecycle::State,
     orders::{CANNOT, Reply, USAGE, Wanted, counted},
     signals::Command,
     view,
 };
+
+const CANNOT_SCALE: &str = "the server is starting, or an upgrade is under way";
 
 /// More workers than this are a slip of the finger.
 const MAX_WORKERS: usize = 1024;
@@ -29,10 +30,13 @@ impl Supervisor {
         let wanted = self.fleet.wanted();
         match command {
             Command::Reload => self.order_reload(None),
-            Command::OneMore if wanted < MAX_WORKERS => return Some(Event::Scale(wanted + 1)),
-            Command::OneFewer if wanted > 1 => return Some(Event::Scale(wanted - 1)),
+            Command::OneMore | Command::OneFewer if !self.can_scale() => {
+                tracing::warn!("the number of workers stays: {CANNOT_SCALE}");
+            }
+            Command::OneMore if wanted < MAX_WORKERS => return Some(self.scale(wanted + 1)),
+            Command::OneFewer if wanted > 1 => return Some(self.scale(wanted - 1)),
             Command::OneMore | Command::OneFewer => {
-                tracing::warn!(workers = wanted, "there is no server with so many workers");
+                tracing::warn!(workers = wanted, "workers can be from 1 to {MAX_WORKERS}");
             }
             Command::ReopenLogs => {
                 tracing::info!("there is no log file: logs go to standard error and output");
@@ -66,6 +70,14 @@ impl Supervisor {
         }
     }
 
+    /// Has all workers tell what they have counted, for later.
+    pub(super) fn refresh(&mut self) {
+        let heard = self.fleet.workers().filter(|(_, worker)| worker.state() != State::Starting);
+        for worker in self.ledger.refresh(heard.map(|(id, _)| id)) {
+            self.roster.send(worker, ToWorker::Snapshot);
+        }
+    }
+
     fn order(&mut self, order: Order, reply: Reply, now: Instant) -> Option<Event> {
         let boot = self.plan.config.workers.boot_timeout;
         let refuse =
@@ -81,32 +93,49 @@ impl Supervisor {
             Order::Scale(workers) if !(1..=MAX_WORKERS).contains(&workers) => {
                 refuse(reply, format!("workers must be from 1 to {MAX_WORKERS}, got {workers}"));
             }
+            Order::Scale(_) if !self.can_scale() => {
+                let _ = reply.send(Err(Refused::new(CANNOT, CANNOT_SCALE)));
+            }
             Order::Scale(workers) => {
                 self.orders.wait_for(Wanted::Workers(workers), boot, reply, now);
-                return Some(Event::Scale(workers));
+                return Some(self.scale(workers));
             }
             Order::Restart(slot) => match self.fleet.worker_of(slot) {
                 Some(of) => {
                     self.orders.wait_for(Wanted::Successor { slot, of }, boot, reply, now);
                     return Some(Event::Restart { slot });
                 }
+                None if slot < self.fleet.wanted() => {
+                    refuse(reply, format!("worker {slot} has died and is about to be replaced"));
+                }
                 None => {
-                    let wanted = self.fleet.wanted();
-                    let reason = format!(
-                        "there is no worker {slot}; there are {}, counted from 0",
-                        counted(wanted)
-                    );
-                    refuse(reply, reason);
+                    let wanted = counted(self.fleet.wanted());
+                    refuse(reply, format!("there is no worker {slot}: {wanted}, counted from 0"));
                 }
             },
         }
         None
     }
 
+    /// Whether the sockets of slots may come and go.
+    fn can_scale(&self) -> bool {
+        self.upgrading.is_none() && self.fleet.generation().is_some()
+    }
+
+    fn scale(&mut self, workers: usize) -> Event {
+        if self.loading.is_some() {
+            self.scaled = Some(workers);
+        }
+        Event::Scale(workers)
+    }
+
     fn order_reload(&mut self, reply: Option<Reply>) {
         if self.upgrading.is_some() {
             let refused = Refused::new(CANNOT, "an upgrade is under way");
             tracing::warn!(reason = refused.reason, "no reload");
+            // A service manager that asked for it waits for its end.
+            self.notifier.reloading();
+            self.notifier.ready(&self.summary());
             if let Some(reply) = reply {
                 // Whoever asked may have gone.
                 let _ = reply.send(Err(refused));
@@ -118,50 +147,6 @@ impl Supervisor {
         } else {
             self.reload(reply.into_iter().collect());
         }
-    }
-
-    /// Reads the configuration and begins to load it.
-    pub(super) fn reload(&mut self, replies: Vec<Reply>) {
-        let now = Instant::now();
-        self.notifier.reloading();
-        let config = (self.plan.source.0)().and_then(|config| self.compatible(config));
-        match config {
-            Ok(config) => {
-                let generation = self.load(config);
-                self.orders.reload_began(generation, replies, now);
-            }
-            Err(reason) => {
-                self.last_generation.0 += 1;
-                self.orders.reload_began(self.last_generation, replies, now);
-                self.reload_failed(self.last_generation, &Refused::new(78, reason));
-            }
-        }
-    }
-
-    pub(super) fn reload_failed(&mut self, generation: GenerationId, refused: &Refused) {
-        self.orders.reload_failed(generation, refused);
-        self.notifier.ready(&self.summary());
-    }
-
-    /// What a reload cannot change is refused rather than ignored.
-    fn compatible(&self, new: Config) -> Result<Config, String> {
-        let old = &self.plan.config;
-        let changed = [
-            ("bind", new.bind != old.bind),
-            ("admin", new.admin != old.admin),
-            ("control", new.control != old.control),
-            ("workers.accept", new.workers.accept != old.workers.accept),
-            ("workers.backlog", new.workers.backlog != old.workers.backlog),
-        ];
-        let changed: Vec<_> = changed.iter().filter(|(_, it)| *it).map(|(key, _)| *key).collect();
-        if changed.is_empty() {
-            return Ok(new);
-        }
-        Err(format!(
-            "{} cannot change while the server runs, for its sockets stay open: undo it, or restart \
-             the server (SIGUSR2 does so without losing a request)",
-            changed.join(", ")
-        ))
     }
 
     pub(super) fn status(&self, now: Instant) -> Status {

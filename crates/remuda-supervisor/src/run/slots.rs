@@ -27,9 +27,9 @@ pub(super) struct Slots {
 }
 
 impl Slots {
-    /// So many, all of them open.
-    pub(super) fn new(count: usize) -> Self {
-        Self { open: count, directed: count, keep_until: None }
+    /// So many have sockets.
+    pub(super) fn new(open: usize) -> Self {
+        Self { open, directed: 0, keep_until: None }
     }
 
     /// Gives a slot sockets, if it has none.
@@ -56,8 +56,6 @@ impl Slots {
     /// Closes nothing before the server before this one is gone.
     pub(super) fn wait_for_predecessor(&mut self, now: Instant, grace: Duration) {
         self.keep_until = Some(later(later(now, grace), SOME_MORE));
-        // It may have directed connections to another number of slots.
-        self.directed = 0;
     }
 
     /// Opens slots to connections whose workers serve, and closes those that nobody needs.

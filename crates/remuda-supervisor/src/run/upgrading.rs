@@ -71,7 +71,7 @@ impl Supervisor {
                 }
                 self.sockets.leave_to_successor(&taken);
                 self.answering.cancel();
-                self.notifier.main_pid(pid.cast_unsigned());
+                self.notifier.hand_over(pid.cast_unsigned());
                 Some(Event::HandedOver)
             }
             UpgradeOutcome::Failed(reason) => {

@@ -1,5 +1,7 @@
 //! Workers that are well and are replaced all the same.
 
+use remuda_control::Queue;
+
 use super::{super::*, World, drain, killed, serve, spawn, world::*};
 
 #[test]
@@ -10,7 +12,7 @@ fn a_worker_that_has_served_enough_leaves_when_its_successor_serves() {
     assert_eq!(world.beats(0, 1000), [spawn(2, 0)]);
     assert_eq!(world.beats(0, 1500), [], "it serves on");
     assert_eq!(world.serving(), 2);
-    assert_eq!(world.says(2, FromWorker::Ready), [serve(2), drain(0, false)]);
+    assert_eq!(world.says(2, FromWorker::Ready), [serve(2), drain(0, Queue::Leave)]);
     assert_eq!(world.exits(0, 0), []);
     assert_eq!(world.live_slots(), [0, 1]);
     assert_eq!(world.fleet.restarts()["max_requests"], 1);
@@ -23,8 +25,8 @@ fn they_are_replaced_one_at_a_time() {
     assert_eq!(world.beats(0, 1000), [spawn(3, 0)]);
     assert_eq!(world.beats(1, 1000), []);
     assert_eq!(world.beats(2, 1000), []);
-    assert_eq!(world.says(3, FromWorker::Ready), [serve(3), drain(0, false), spawn(4, 1)]);
-    assert_eq!(world.says(4, FromWorker::Ready), [serve(4), drain(1, false), spawn(5, 2)]);
+    assert_eq!(world.says(3, FromWorker::Ready), [serve(3), drain(0, Queue::Leave), spawn(4, 1)]);
+    assert_eq!(world.says(4, FromWorker::Ready), [serve(4), drain(1, Queue::Leave), spawn(5, 2)]);
 }
 
 #[test]
@@ -33,7 +35,7 @@ fn jitter_is_added_and_differs() {
     for worker in 0..8 {
         world.says(worker, FromWorker::Ready);
     }
-    let most: Vec<_> = world.fleet.workers().filter_map(|(_, it)| it.max_requests).collect();
+    let most: Vec<_> = world.fleet.workers().filter_map(|(_, it)| it.limits.max_requests).collect();
     assert!(most.iter().all(|most| (1000..=2000).contains(most)), "{most:?}");
     assert!(most.iter().any(|other| *other != most[0]), "{most:?}");
 }
@@ -62,6 +64,20 @@ fn memory_is_a_reason_to_be_replaced_and_too_much_of_it_to_be_killed() {
 }
 
 #[test]
+fn each_generation_has_its_own_limits() {
+    let mut world = World::ready(1);
+    world.passes_well(6 * SECOND);
+    world.load(Policy { recycle_rss: 850 * MIB, kill_rss: 950 * MIB, ..policy(1) });
+    let measured = |worker, mib| Event::Measured { worker: WorkerId(worker), rss: mib * MIB };
+    assert_eq!(world.happens(measured(1, 500)), [], "more than the old one may have");
+    world.says(1, FromWorker::Ready);
+    assert_eq!(world.happens(measured(1, 500)), []);
+    assert_eq!(world.happens(measured(0, 90)), [], "it leaves already");
+    assert!(world.happens(measured(0, 95)).contains(&killed(0)));
+    assert_eq!(world.happens(measured(1, 950)), [killed(1)]);
+}
+
+#[test]
 fn a_successor_that_does_not_start_is_tried_again_while_the_old_one_serves() {
     let mut world = World::ready(1);
     world.passes_well(6 * SECOND);
@@ -69,7 +85,7 @@ fn a_successor_that_does_not_start_is_tried_again_while_the_old_one_serves() {
     assert_eq!(world.exits(1, 1), []);
     assert!(world.passes_well(SECOND).contains(&spawn(2, 0)));
     assert_eq!(world.serving(), 1);
-    assert_eq!(world.says(2, FromWorker::Ready), [serve(2), drain(0, false)]);
+    assert_eq!(world.says(2, FromWorker::Ready), [serve(2), drain(0, Queue::Leave)]);
 }
 
 #[test]

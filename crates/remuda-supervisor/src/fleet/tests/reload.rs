@@ -1,5 +1,7 @@
 //! From one generation to the next.
 
+use remuda_control::Queue;
+
 use super::{super::*, World, drain, killed, serve, spawn, world::*};
 
 /// Two workers serve, and two of the next generation start.
@@ -16,7 +18,7 @@ fn the_old_generation_leaves_when_all_of_the_new_one_is_ready() {
     let mut world = reloading();
     assert_eq!(world.says(2, FromWorker::Ready), [], "it waits for the other");
     let actions = world.says(3, FromWorker::Ready);
-    assert_eq!(actions, [serve(2), serve(3), drain(0, false), drain(1, false)]);
+    assert_eq!(actions, [serve(2), serve(3), drain(0, Queue::Leave), drain(1, Queue::Leave)]);
     assert_eq!(world.says(0, FromWorker::Draining), []);
     let reloaded = Action::Reloaded { generation: GenerationId(2) };
     assert_eq!(world.says(1, FromWorker::Draining), [reloaded], "nobody of before accepts");
@@ -25,6 +27,16 @@ fn the_old_generation_leaves_when_all_of_the_new_one_is_ready() {
     world.exits(0, 0);
     assert_eq!(world.exits(1, 0), []);
     assert!(!world.fleet.uses(GenerationId(1)));
+}
+
+#[test]
+fn those_that_wait_to_serve_do_not_count_as_accepting() {
+    let mut world = reloading();
+    world.says(2, FromWorker::Ready);
+    for worker in [0, 1] {
+        world.says(worker, FromWorker::Draining);
+    }
+    assert!(!world.fleet.accepts(world.now));
 }
 
 #[test]
@@ -45,7 +57,7 @@ fn a_new_worker_that_does_not_start_ends_the_reload_and_nothing_else() {
     let actions = world.exits(3, 1);
     let reason = "worker 1: exited with code 1".to_owned();
     let failed = Action::ReloadFailed { generation: GenerationId(2), reason };
-    assert_eq!(actions, [drain(2, false), failed]);
+    assert_eq!(actions, [drain(2, Queue::Leave), failed]);
     assert_eq!(world.serving(), 2);
     assert_eq!(world.fleet.generation(), Some(GenerationId(1)));
     world.exits(2, 0);

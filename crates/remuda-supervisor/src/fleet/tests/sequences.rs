@@ -171,8 +171,8 @@ proptest! {
         let mut world = World::ready(workers);
         let mut asked = workers;
         for step in steps {
-            if let Step::Load(other) = &step {
-                // A smaller generation serves with fewer from its first moment on.
+            if let Step::Load(other) | Step::Scale(other) = &step {
+                // With fewer it serves with fewer at once; with more, once they are ready.
                 asked = asked.min(*other);
             }
             take(&mut world, step);
@@ -207,6 +207,7 @@ fn peaceful_step() -> impl Strategy<Value = Step> {
         3 => (any::<Index>(), 0_u64..1500).prop_map(|(index, served)| Step::Beats(index, served)),
         2 => (any::<Index>(), 0_u64..90).prop_map(|(index, mib)| Step::Measures(index, mib * MIB)),
         2 => (1_usize..5).prop_map(Step::Load),
+        1 => (1_usize..5).prop_map(Step::Scale),
         1 => (0_usize..5).prop_map(Step::Restart),
         4 => Just(Step::NextDeadline),
     ]

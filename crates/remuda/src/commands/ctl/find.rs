@@ -6,6 +6,7 @@
 
 use std::{
     env, fs, io,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -105,12 +106,15 @@ async fn the_one_in(folder: &Path) -> Result<PathBuf, Failure> {
     }
 }
 
-/// In the order of their names; none when the folder cannot be read.
+/// In the order of their names; none when the folder cannot be read. Sockets of other users
+/// are passed over: whoever made the folder in /tmp first could pass for a server.
 fn sockets(folder: &Path) -> Vec<PathBuf> {
+    let ours = rustix::process::geteuid().as_raw();
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let mut sockets: Vec<_> = entries
         .map(|entry| entry.path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "sock"))
+        .filter(|path| fs::symlink_metadata(path).is_ok_and(|socket| socket.uid() == ours))
         .collect();
     sockets.sort();
     sockets
