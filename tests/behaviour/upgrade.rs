@@ -105,6 +105,27 @@ async fn an_executable_that_fails_changes_nothing() {
 }
 
 #[tokio::test]
+async fn an_order_to_end_ends_an_upgrade_too() {
+    for order in ["drain", "signal"] {
+        let mut server = two_workers().start().await;
+        server.write("remuda", "#!/bin/sh\nexec sleep 1000\n");
+        make_executable(&server);
+        server.signal(Signal::USR2);
+        let upgrading = server.wait_for_line("upgrading").await;
+        let pid = i32::try_from(upgrading.number("pid")).expect("a pid");
+        let successor = Pid::from_raw(pid).expect("a pid");
+        let ended = server.ctl(&["scale", "3"]).await;
+        assert!(ended.stderr.contains("upgrade"), "{ended}");
+        match order {
+            "drain" => drop(server.order(&["drain"]).await),
+            _ => server.terminate(),
+        }
+        assert_eq!(server.exit_code().await, Some(0));
+        assert!(!process::is_running(successor), "the successor serves nobody");
+    }
+}
+
+#[tokio::test]
 async fn a_new_executable_that_cannot_use_the_configuration_changes_nothing() {
     let config = "[[route]]\ncomponent = \"[guests]/hello-p2.wasm\"\n";
     let builder = Server::builder().config(config).workers(2).own_executable().with_admin();

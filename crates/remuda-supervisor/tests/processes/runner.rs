@@ -8,10 +8,16 @@ use std::{
 
 pub(crate) type Scenario = (&'static str, fn());
 
+/// Flags that are followed by a word, which is no filter then.
+const TAKES_VALUE: [&str; 3] = ["--format", "--color", "--test-threads"];
+
 pub(crate) fn main(all: &[Scenario]) -> ExitCode {
     let arguments: Vec<_> = env::args().skip(1).collect();
     let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
-    let filters: Vec<_> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
+    let is_value = |index: usize| index > 0 && TAKES_VALUE.contains(&arguments[index - 1].as_str());
+    let words = arguments.iter().enumerate().filter(|(index, _)| !is_value(*index));
+    let filters: Vec<_> =
+        words.map(|(_, word)| word).filter(|argument| !argument.starts_with('-')).collect();
     let wanted = |name: &str| match has("--exact") {
         true => filters.iter().any(|filter| *filter == name),
         false => filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str())),
