@@ -12,6 +12,21 @@ use remuda_tests::{
 const SOON: Duration = Duration::from_secs(10);
 
 #[tokio::test]
+async fn a_worker_that_was_never_told_to_serve_holds_nobody_up() {
+    for guest in [guests::HELLO, guests::HELLO_P2] {
+        let mut server = Server::builder().guest(guest).start().await;
+        for workers in 2..=4 {
+            server.signal(Signal::TTIN);
+            server.wait_for_lines("worker started", workers).await;
+        }
+        server.terminate();
+        let (elapsed, code) = timed(server.exit_code()).await;
+        assert_eq!(code, Some(0));
+        assert!(elapsed < SOON, "a server of {} took {elapsed:?} to end", guest.name);
+    }
+}
+
+#[tokio::test]
 async fn an_idle_server_ends_soon() {
     for guest in [guests::HELLO, guests::HELLO_P2] {
         let mut server = Server::builder().guest(guest).workers(2).start().await;

@@ -45,6 +45,20 @@ async fn a_killed_worker_fails_only_what_it_had_in_flight_and_is_back_at_once() 
 }
 
 #[tokio::test]
+async fn a_cache_that_is_cleaned_meanwhile_is_filled_again() {
+    let builder = Server::builder().guest(guests::HELLO_P2).workers(2).own_cache().with_admin();
+    let server = builder.start().await;
+    let first = server.workers();
+    std::fs::remove_dir_all(server.path("cache")).expect("a cache to remove");
+    for victim in &first {
+        process::signal(*victim, Signal::KILL);
+    }
+    let now = server.wait_for_workers(2).await;
+    assert!(now.iter().all(|pid| !first.contains(pid)), "{now:?}");
+    assert_eq!(server.get("/").await.ok(), "Hello, world!\n");
+}
+
+#[tokio::test]
 async fn killed_workers_fail_no_more_than_was_in_flight() {
     let builder = Server::builder().guest(guests::MISBEHAVE).workers(3).with_admin();
     let server = builder.start().await;

@@ -113,11 +113,12 @@ async fn a_hundred_reloads_under_load_fail_nothing() {
 /// What makes a reload fail, how that is done, and what the server names then.
 type Failure = (&'static str, fn(&Server), &'static str);
 
-const FAILURES: [Failure; 8] = [
+const FAILURES: [Failure; 9] = [
     ("a syntax error", |server| server.configure("[[route]\n"), "remuda.toml"),
     ("an unknown key", |server| server.configure("[wrokers]\ncount = 1\n"), "workers"),
     ("a missing component", |server| server.configure(&without("app")), "missing.wasm"),
     ("a broken component", |server| server.write(APP, "\0asm and no more"), APP),
+    ("no regular file", a_pipe_without_an_end, APP),
     ("no handler", |server| server.install(guests::NOT_HTTP, APP), APP),
     ("no instance", |server| server.configure(&without_memory()), "memory"),
     ("no time to boot", |server| server.configure(&in_no_time()), "boot"),
@@ -126,6 +127,12 @@ const FAILURES: [Failure; 8] = [
 
 fn without(app: &str) -> String {
     version(2).replace(app, "missing")
+}
+
+fn a_pipe_without_an_end(server: &Server) {
+    server.remove(APP);
+    let made = std::process::Command::new("mkfifo").arg(server.path(APP)).status();
+    assert!(made.is_ok_and(|status| status.success()), "a pipe");
 }
 
 /// No instance can be started; the workers find out when they try.

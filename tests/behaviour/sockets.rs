@@ -110,7 +110,7 @@ async fn restarts_with_reuseport_lose_nothing() {
     report.assert_flawless();
 }
 
-/// The bound for the busiest worker beside the idlest.
+/// The busiest worker has at most so many times the connections of the idlest.
 const WORST: f64 = 1.5;
 
 #[expect(clippy::print_stderr, reason = "the figure is worth knowing")]

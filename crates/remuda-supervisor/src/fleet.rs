@@ -71,6 +71,9 @@ pub(crate) struct Fleet {
     workers: BTreeMap<WorkerId, Worker>,
     next_worker: u64,
     failed_boots: u32,
+    /// Boots that have failed since the start, and why the last one did.
+    all_failed_boots: u64,
+    last_failure: String,
     announced: bool,
     restarts: BTreeMap<&'static str, u64>,
     jitter: Jitter,
@@ -87,6 +90,8 @@ impl Fleet {
             workers: BTreeMap::new(),
             next_worker: 0,
             failed_boots: 0,
+            all_failed_boots: 0,
+            last_failure: String::new(),
             announced: false,
             restarts: BTreeMap::new(),
             jitter,
@@ -117,7 +122,7 @@ impl Fleet {
             Event::Signal(signal) => self.ordered(signal, now, &mut actions),
             Event::Drain => self.drain_after_delay(now, &mut actions),
             Event::Scale(workers) => self.scale(workers, now, &mut actions),
-            Event::Restart { slot } => self.wish(slot, Why::Restart),
+            Event::Restart { slot } => self.restart(slot, now),
             Event::HandedOver => self.drain(now, &mut actions),
             Event::Late => self.workers.values_mut().for_each(|worker| worker.excuse(now)),
             Event::Timer => {}
@@ -191,6 +196,11 @@ impl Fleet {
     pub(crate) fn uses(&self, id: GenerationId) -> bool {
         let kept = self.current.iter().chain(&self.incoming).any(|generation| generation.id == id);
         kept || self.workers.values().any(|worker| worker.generation == id)
+    }
+
+    /// Workers of the current generation that did not start, and why the last one did not.
+    pub(crate) fn failed_boots(&self) -> (u64, &str) {
+        (self.all_failed_boots, &self.last_failure)
     }
 
     /// Workers that were replaced, by reason.
@@ -375,6 +385,8 @@ impl Fleet {
     }
 
     fn boot_failed(&mut self, reason: String, actions: &mut Vec<Action>) {
+        self.all_failed_boots += 1;
+        self.last_failure.clone_from(&reason);
         if self.workers.values().any(|worker| worker.state() == State::Ready) {
             self.failed_boots = 0;
             return;

@@ -150,6 +150,16 @@ mod tests {
     }
 
     #[test]
+    fn figures_are_also_asked_for_when_nobody_scrapes() {
+        let mut ledger = Ledger::default();
+        assert_eq!(ledger.refresh([A, B].into_iter()), [A, B]);
+        ledger.told(A, snapshot(5));
+        assert_eq!(ledger.refresh([A, B].into_iter()), [A], "the other still owes an answer");
+        ledger.gone(A);
+        assert_eq!(ledger.total().stalls, 5);
+    }
+
+    #[test]
     fn what_the_dead_have_counted_stays() {
         let (mut ledger, now) = (Ledger::default(), Instant::now());
         ledger.told(A, snapshot(1));

@@ -58,6 +58,8 @@ struct Reload {
 struct Waiting {
     what: Wanted,
     until: Instant,
+    /// Failed boots before; one more is what became of the order.
+    failed_boots: u64,
     reply: Reply,
 }
 
@@ -119,9 +121,17 @@ impl Orders {
 
     // Waiting for workers
 
-    pub(crate) fn wait_for(&mut self, what: Wanted, boot: Duration, reply: Reply, now: Instant) {
+    pub(crate) fn wait_for(
+        &mut self,
+        what: Wanted,
+        fleet: &Fleet,
+        boot: Duration,
+        reply: Reply,
+        now: Instant,
+    ) {
         let until = crate::lifecycle::later(now, boot.saturating_add(SOME_MORE));
-        self.waiting.push(Waiting { what, until, reply });
+        let (failed_boots, _) = fleet.failed_boots();
+        self.waiting.push(Waiting { what, until, failed_boots, reply });
     }
 
     pub(crate) fn deadline(&self) -> Option<Instant> {
@@ -137,6 +147,11 @@ impl Orders {
                 _ if !fleet.is_staying() => Some(Err(Refused::stopping())),
                 Some(Ok(message)) => Some(Ok(Done { message, generation })),
                 Some(Err(reason)) => Some(Err(Refused::new(CANNOT, reason))),
+                None if fleet.failed_boots().0 > waiting.failed_boots => {
+                    let (_, why) = fleet.failed_boots();
+                    let reason = format!("{why}; the server goes on trying");
+                    Some(Err(Refused::new(CANNOT, reason)))
+                }
                 None if waiting.until <= now => {
                     let reason = "workers do not become ready; the server goes on trying";
                     Some(Err(Refused::new(CANNOT, reason)))

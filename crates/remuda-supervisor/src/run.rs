@@ -88,6 +88,8 @@ pub async fn run(plan: Plan) -> Result<(), SupervisorError> {
     result
 }
 
+type Mending = AbortOnDropHandle<Result<(), SupervisorError>>;
+
 struct Supervisor {
     plan: Plan,
     /// One for each generation that has workers, or will.
@@ -95,6 +97,8 @@ struct Supervisor {
     last_generation: GenerationId,
     /// Reads and compiles the next generation.
     loading: Option<AbortOnDropHandle<Result<Launcher, SupervisorError>>>,
+    /// Compiles again what somebody has removed from the cache.
+    mending: Option<Mending>,
     /// How many workers were ordered since that began.
     scaled: Option<usize>,
     /// `None` once a drain has begun.
@@ -107,6 +111,8 @@ struct Supervisor {
     /// From the server before this one, until it is told that this one is ready.
     handover: Option<Handover>,
     upgrading: Option<Upgrading>,
+    /// What the last upgrade has started.
+    successor: Option<Pid>,
     scoreboard: Arc<Scoreboard>,
     fleet: Fleet,
     roster: Roster,
@@ -177,6 +183,7 @@ impl Supervisor {
             launchers: BTreeMap::new(),
             last_generation: GenerationId(0),
             loading: None,
+            mending: None,
             scaled: None,
             slots: Slots::new(listeners.widest()),
             listeners: Some(listeners),
@@ -185,6 +192,7 @@ impl Supervisor {
             answering: CancellationToken::new(),
             handover,
             upgrading: None,
+            successor: None,
             scoreboard,
             fleet,
             roster: Roster::default(),
@@ -258,12 +266,16 @@ impl Supervisor {
         }
         self.orders.give_up();
         self.loading = None;
+        self.mending = None;
         self.upgrading = None;
         self.inbox.close();
         self.shutdown.cancel();
         self.answering.cancel();
         self.tasks.close();
         self.tasks.wait().await;
+        if error.is_none() {
+            tracing::info!(uptime_s = self.started.elapsed().as_secs(), "stopped");
+        }
     }
 
     /// When something is to be done at the latest.
@@ -332,7 +344,8 @@ impl Supervisor {
                 self.ledger.told(worker, *snapshot);
             }
             Wake::Heard(worker, Heard::Said(message)) => {
-                events.push_back(Event::Said { worker, message })
+                events.extend(self.measured_at_first(worker, &message));
+                events.push_back(Event::Said { worker, message });
             }
             Wake::Heard(worker, Heard::Garbage(reason)) => {
                 events.push_back(Event::Broken { worker, reason })
@@ -346,24 +359,29 @@ impl Supervisor {
             Wake::Upgraded(outcome) => events.extend(self.upgraded(outcome)),
             Wake::Watchdog => self.notifier.watchdog(),
             Wake::Look => {
-                let now = Instant::now();
-                if self.watch.look(now) {
-                    // What a worker has counted is not to be lost with it.
-                    self.refresh();
-                }
-                let rss = |(worker, pid)| Some(Event::Measured { worker, rss: kernel::rss(pid)? });
-                events.extend(self.roster.running().filter_map(rss));
+                self.watch.look(Instant::now());
+                // What a worker has counted is not to be lost with it.
+                self.refresh();
+                events.extend(self.roster.running().filter_map(measured));
             }
             Wake::Deadline => events.push_back(Event::Timer),
         }
         Ok(())
     }
 
+    /// A worker that has just become ready has memory to show.
+    fn measured_at_first(&self, worker: WorkerId, message: &FromWorker) -> Option<Event> {
+        let is_ready = matches!(message, FromWorker::Ready);
+        measured(self.roster.running().find(|(running, _)| is_ready && *running == worker)?)
+    }
+
     fn reaped(&mut self, pid: Pid, exit: Exit) -> Option<Event> {
         if let Some(worker) = self.roster.owner(pid) {
             return self.roster.reaped(worker, exit);
         }
-        if !self.helpers.reaped(pid, exit) {
+        if self.successor == Some(pid) {
+            tracing::info!(pid = pid.as_raw_pid(), %exit, "the new server ended");
+        } else if !self.helpers.reaped(pid, exit) {
             tracing::debug!(pid = pid.as_raw_pid(), %exit, "reaped a process of somebody else");
         }
         None
@@ -384,6 +402,7 @@ impl Supervisor {
     /// What is to be done after every event.
     fn settle(&mut self) {
         let now = Instant::now();
+        self.mending.take_if(|mending| mending.is_finished());
         self.launchers.retain(|generation, _| self.fleet.uses(*generation));
         self.orders.settle(&self.fleet, now);
         for asker in self.ledger.due(now) {
@@ -410,6 +429,10 @@ impl Supervisor {
             changed
         });
     }
+}
+
+fn measured((worker, pid): (WorkerId, Pid)) -> Option<Event> {
+    Some(Event::Measured { worker, rss: kernel::rss(pid)? })
 }
 
 /// What went wrong, with all its causes, in one line.

@@ -47,12 +47,11 @@ impl Watch {
         self.throttling.as_ref().map(|_| self.throttled)
     }
 
-    /// Looks at the container when it is time to, and logs what an operator should know;
-    /// whether it was time.
-    pub(crate) fn look(&mut self, now: Instant) -> bool {
+    /// Looks at the container when it is time to, and logs what an operator should know.
+    pub(crate) fn look(&mut self, now: Instant) {
         self.looks = self.looks.wrapping_add(1);
         if !self.looks.is_multiple_of(CONTAINER_EVERY) {
-            return false;
+            return;
         }
         let machine = machine();
         for change in machine.changes_since(&self.machine) {
@@ -74,7 +73,6 @@ impl Watch {
             }
         }
         self.throttling = seen;
-        true
     }
 }
 

@@ -134,6 +134,8 @@ async fn serve_and_drain(life: Life, orders: ControlReader<ToWorker>, outbox: Ou
         // Told to serve and to leave in one breath, it still has a queue to empty.
         if told_to_serve.get() {
             serving.await;
+        } else {
+            drop(serving);
         }
         // Idle instances that drive themselves end with their pools.
         drop(programs);

@@ -240,7 +240,7 @@ fn every_bound_includes_its_ends_and_nothing_beyond() {
         ("http.max_body", "0", "1", "1TiB", "1025GiB"),
         ("outbound.max_per_host", "0", "1", "1000000", "1000001"),
         ("limits.request_timeout", "0s", "1ms", "7days", "8days"),
-        ("workers.memory", "1048575", "1MiB", "1024TiB", "1025TiB"),
+        ("workers.memory", "50331647", "48MiB", "1024TiB", "1025TiB"),
         ("workers.heartbeat_timeout", "999ms", "1s", "7days", "8days"),
         ("workers.max_requests", "-1", "0", "4294967295", "4294967296"),
         ("workers.max_requests_jitter", "-1", "0", "1000000", "1000001"),

@@ -161,7 +161,7 @@ const QUANTITIES: &[(&str, &str, u64, u64)] = &[
     ("workers.backlog", "", 1, 65535),
     ("workers.count", "", 1, 1024),
     ("workers.boot_timeout", "ms", 1, 600_000_000),
-    ("workers.memory", "MiB", 1, 1 << 30),
+    ("workers.memory", "MiB", 48, 1 << 30),
     ("workers.memory", "", 1 << 20, 1 << 50),
     ("workers.heartbeat_timeout", "ms", 1000, 600_000_000),
     ("workers.max_requests", "", 0, u32::MAX as u64),

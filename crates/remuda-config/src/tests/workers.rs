@@ -75,6 +75,18 @@ fn thresholds_follow_the_budget() {
 }
 
 #[test]
+fn a_budget_that_kills_every_worker_is_refused() {
+    let errors = app().flag("workers.memory", &["32MiB"]).errors();
+    assert!(errors.starts_with("--worker-memory: must be at least 48MiB, got 32MiB"), "{errors}");
+    let own = app().flag("workers.memory", &["1000MiB"]).flag("workers.recycle_rss", &["1MiB"]);
+    let errors = own.flag("workers.kill_rss", &["2MiB"]).errors();
+    assert!(errors.starts_with("--kill-rss: every worker would be killed at 2MiB"), "{errors}");
+    // What nobody has chosen is never too little.
+    let tiny = pod(1.0, 16 * MIB).loaded().config.workers;
+    assert!(tiny.recycle_rss > 32 * MIB && tiny.kill_rss > tiny.recycle_rss);
+}
+
+#[test]
 fn nothing_is_replaced_by_number_or_age_unless_it_is_asked_for() {
     let workers = app().loaded().config.workers;
     assert_eq!((workers.max_requests, workers.max_requests_jitter), (None, 0));

@@ -13,13 +13,17 @@ const NO_HOME: [&str; 2] = ["/", "/nonexistent"];
 /// The folder and the reason for it.
 pub(crate) fn default_folder(environment: &[(String, String)]) -> (PathBuf, &'static str) {
     let homeless = |path: &&Path| !NO_HOME.iter().any(|none| *path == Path::new(none));
+    // What systemd makes for CacheDirectory= (systemd.exec(5)).
+    if let Some(cache) = folder(environment, "CACHE_DIRECTORY") {
+        return (cache.to_owned(), "$CACHE_DIRECTORY");
+    }
     if let Some(cache) = folder(environment, "XDG_CACHE_HOME") {
         return (cache.join("remuda"), "$XDG_CACHE_HOME/remuda");
     }
     if let Some(home) = folder(environment, "HOME").filter(homeless) {
         return (home.join(".cache/remuda"), "$HOME/.cache/remuda");
     }
-    (PathBuf::from("/var/cache/remuda"), "no $XDG_CACHE_HOME and no $HOME")
+    (PathBuf::from("/var/cache/remuda"), "no $XDG_CACHE_HOME and no $HOME to write to")
 }
 
 #[cfg(test)]
@@ -46,6 +50,9 @@ mod tests {
                 .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())))
                 .collect();
             assert_eq!(default_folder(&environment).0, Path::new(expected), "{xdg:?} {home:?}");
+            let systemd = ("CACHE_DIRECTORY".to_owned(), "/var/cache/private/remuda".to_owned());
+            let environment: Vec<_> = environment.into_iter().chain([systemd]).collect();
+            assert_eq!(default_folder(&environment).0, Path::new("/var/cache/private/remuda"));
         }
     }
 }

@@ -28,6 +28,10 @@ const KILL: &str = "workers.kill_rss";
 const LEAST: u64 = bytesize::MIB;
 const MOST: u64 = 1024 * bytesize::TIB;
 const BUDGET: Size = Size(LEAST, MOST);
+/// Resident memory of a worker that does nothing, with some room.
+const AN_IDLE_WORKER: u64 = 32 * bytesize::MIB;
+/// The least budget: an idle worker is not recycled at 85 % of it.
+const LEAST_SHARE: u64 = 48 * bytesize::MIB;
 /// Twice the time between two heartbeats of a healthy worker.
 const HEARTBEAT: TimeFrom = TimeFrom(Duration::from_secs(1));
 /// The start of a worker takes a part of that.
@@ -48,7 +52,7 @@ pub(super) fn workers(
     let backlog = read.take("workers.backlog", &Number(1, 65535));
     let boot_timeout = read.take("workers.boot_timeout", &Time);
     let accept = read.take("workers.accept", &ACCEPT);
-    let memory = read.take(MEMORY, &Auto(BUDGET));
+    let memory = read.take(MEMORY, &Auto(Size(LEAST_SHARE, MOST)));
     let heartbeat_timeout = read.take("workers.heartbeat_timeout", &HEARTBEAT);
     let max_requests = read.take("workers.max_requests", &Number(0, u32::MAX.into()));
     let max_requests_jitter = read.take("workers.max_requests_jitter", &Number(0, MANY));
@@ -133,7 +137,7 @@ fn share_of_all(read: &mut Reader<'_>, machine: &Machine, count: usize) -> u64 {
     let (memory, reason) = match (machine.memory(), machine.memory_limit()) {
         (Some(all), limit) => {
             let whose = if limit.is_some() { "the memory limit" } else { "the machine's" };
-            let memory = (budget(all, count) / LEAST * LEAST).clamp(LEAST, MOST);
+            let memory = (budget(all, count) / LEAST * LEAST).clamp(LEAST_SHARE, MOST);
             let (all, workers) = (about_bytes(all), plural_workers(count));
             (memory, format!("{WORKERS_SHARE}% of {whose} {all} / {workers}"))
         }
@@ -153,6 +157,16 @@ fn thresholds(read: &mut Reader<'_>, recycle: Part, kill: Part, memory: u64) -> 
             let reason = Some(about_bytes(bytes));
             read.record(key, Share(BUDGET).show(&part), &source, reason);
         }
+    }
+    if kill_rss < AN_IDLE_WORKER {
+        let problem = format!(
+            "every worker would be killed at {}: an idle one has {}",
+            about_bytes(kill_rss),
+            about_bytes(AN_IDLE_WORKER)
+        );
+        let source = read.source(KILL);
+        read.fail(KILL, source, problem, format!("raise it, or {MEMORY}"));
+        return None;
     }
     if kill_rss > recycle_rss {
         return Some((recycle_rss, kill_rss));

@@ -43,7 +43,7 @@ pub enum CompileError {
 /// When the file is no servable component or the cache cannot be used.
 pub fn compile(path: &Path, cache_folder: &Path) -> Result<Compiled, CompileError> {
     let bytes =
-        fs::read(path).map_err(|source| CompileError::Read { path: path.to_owned(), source })?;
+        read_file(path).map_err(|source| CompileError::Read { path: path.to_owned(), source })?;
     let interfaces = Interfaces::read(&bytes)
         .map_err(|reason| CompileError::Unusable { path: path.to_owned(), reason })?;
     let cache_error = |source| CompileError::Cache { path: cache_folder.to_owned(), source };
@@ -72,4 +72,12 @@ pub fn compile(path: &Path, cache_folder: &Path) -> Result<Compiled, CompileErro
     cache.store(&artifact, &code).map_err(cache_error)?;
     link(sys::map_artifact(&engine, &artifact).map_err(compile_error)?)?;
     Ok(Compiled { artifact, interfaces, cached: false })
+}
+
+/// Reads a regular file: anything else may have no end, or no beginning.
+fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is not a file"));
+    }
+    fs::read(path)
 }

@@ -18,6 +18,15 @@ impl Fleet {
         }
     }
 
+    /// Has the worker of a slot replaced as soon as no other one is.
+    pub(super) fn restart(&mut self, slot: usize, now: Instant) {
+        let Some(current) = &mut self.current else { return };
+        if let Some(slot) = current.slots.get_mut(slot) {
+            slot.wish = Some(Why::Restart);
+            slot.next_attempt = now;
+        }
+    }
+
     /// The slot in which a worker serves, of the current generation.
     fn slot_of(&self, id: WorkerId) -> Option<usize> {
         let slots = &self.current.as_ref()?.slots;
@@ -92,7 +101,8 @@ impl Fleet {
         *self.restarts.entry(why.name()).or_default() += 1;
         let Some((id, old)) = old.and_then(|id| Some((id, self.workers.get(&id)?))) else { return };
         // A limit that is reached at once must not make the fleet busy with nothing else.
-        let pause = slot.backoff.after_death(old.age(now) < EARLY, &mut self.jitter);
+        let is_early = old.age(now) < EARLY && why != Why::Restart;
+        let pause = slot.backoff.after_death(is_early, &mut self.jitter);
         slot.next_attempt = later(now, pause);
         let pid = old.pid.map(Pid::as_raw_pid);
         let served = old.heartbeat.served;

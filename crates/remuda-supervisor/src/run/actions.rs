@@ -6,16 +6,20 @@ use std::time::Instant;
 
 use remuda_control::ToWorker;
 
-use super::{Supervisor, chain};
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
+
+use super::{Mending, Supervisor, chain};
 use crate::{
-    SupervisorError,
+    Program, SupervisorError,
     admin::call::Refused,
+    compile::compile_all,
     fleet::{Action, Event},
+    helpers::Helpers,
     lifecycle::{GenerationId, WorkerId},
     link::Link,
     listeners::{Listener, Listeners},
     orders::{CANNOT, counted},
-    spawn::Berth,
+    spawn::{Berth, Launcher},
 };
 
 impl Supervisor {
@@ -59,6 +63,13 @@ impl Supervisor {
         // that it does not use any more.
         let (listeners, launcher) = (self.listeners.as_mut()?, self.launchers.get(&generation)?);
         let failed = |reason: String| Some(Event::SpawnFailed { worker, reason });
+        if let Some(gone) = launcher.artifacts.iter().find(|artifact| !artifact.exists()) {
+            let reason = format!("{} has gone from the cache; compiling again", gone.display());
+            self.mending.get_or_insert_with(|| {
+                mend(launcher, &self.plan.program, &self.helpers, &self.tasks)
+            });
+            return failed(reason);
+        }
         if let Err(error) = self.slots.make_room(listeners, slot) {
             return failed(chain(&error));
         }
@@ -118,4 +129,12 @@ impl Supervisor {
         let generation = self.fleet.generation().map_or(0, |generation| generation.0);
         format!("generation {generation}: {} on {addresses}", counted(self.fleet.wanted()))
     }
+}
+
+/// Compiles again what a generation serves; what is compiled comes to lie where it was.
+fn mend(launcher: &Launcher, program: &Program, helpers: &Helpers, tasks: &TaskTracker) -> Mending {
+    let (config, program, helpers) = (launcher.config.clone(), program.clone(), helpers.clone());
+    AbortOnDropHandle::new(
+        tasks.spawn(async move { compile_all(&program, &config, &helpers).await.map(drop) }),
+    )
 }

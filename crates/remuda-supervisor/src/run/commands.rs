@@ -97,12 +97,13 @@ impl Supervisor {
                 let _ = reply.send(Err(Refused::new(CANNOT, CANNOT_SCALE)));
             }
             Order::Scale(workers) => {
-                self.orders.wait_for(Wanted::Workers(workers), boot, reply, now);
+                self.orders.wait_for(Wanted::Workers(workers), &self.fleet, boot, reply, now);
                 return Some(self.scale(workers));
             }
             Order::Restart(slot) => match self.fleet.worker_of(slot) {
                 Some(of) => {
-                    self.orders.wait_for(Wanted::Successor { slot, of }, boot, reply, now);
+                    let successor = Wanted::Successor { slot, of };
+                    self.orders.wait_for(successor, &self.fleet, boot, reply, now);
                     return Some(Event::Restart { slot });
                 }
                 None if slot < self.fleet.wanted() => {

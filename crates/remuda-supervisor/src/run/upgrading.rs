@@ -50,6 +50,7 @@ impl Supervisor {
         let (program, arguments) = (&self.plan.upgrade.executable, &self.plan.upgrade.arguments);
         match Upgrade::start(program, arguments, listeners, &self.sockets.extras()) {
             Ok(upgrade) => {
+                self.successor = Some(upgrade.pid());
                 let pid = upgrade.pid().as_raw_pid();
                 tracing::info!(pid, program = %program.display(), "upgrading");
                 let limit = self.plan.config.workers.boot_timeout.saturating_mul(COMPILING);

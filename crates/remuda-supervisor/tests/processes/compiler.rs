@@ -11,6 +11,9 @@ use rustix::process::{Signal, set_parent_process_death_signal};
 
 use crate::behaviour;
 
+/// What it leaves in the scenario's folder.
+pub(crate) const ARTIFACT: &str = "artifact.cwasm";
+
 #[expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -22,7 +25,9 @@ pub(crate) fn main(folder: &Path) -> ExitCode {
     }
     match behaviour(folder, "compiler").as_str() {
         "works" => {
-            println!(r#"{{"artifact": "artifact.cwasm", "cached": false}}"#);
+            let artifact = folder.join(ARTIFACT);
+            fs::write(&artifact, "code").expect("written");
+            println!(r#"{{"artifact": {artifact:?}, "cached": false}}"#);
             ExitCode::SUCCESS
         }
         "refuses" => {

@@ -15,7 +15,7 @@ use remuda_control::{
 };
 use tokio::{io::AsyncWriteExt, net::TcpListener};
 
-use crate::behaviour;
+use crate::{behaviour, compiler::ARTIFACT};
 
 pub(crate) fn main(folder: &Path) -> ExitCode {
     let runtime =
@@ -36,7 +36,7 @@ async fn work(folder: &Path) -> ExitCode {
         panic!("no configuration")
     };
     assert_eq!(env::var("REMUDA_TEST_GREETING").as_deref(), Ok("hello"));
-    assert_eq!(setup.artifacts, [Path::new("artifact.cwasm")]);
+    assert_eq!(setup.artifacts, [folder.join(ARTIFACT)]);
     match behaviour.as_str() {
         "dies" => return ExitCode::FAILURE,
         "fails" => {
