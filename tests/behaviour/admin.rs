@@ -36,9 +36,12 @@ async fn a_server_that_serves_is_alive_started_and_ready() {
 
 #[tokio::test]
 async fn nobody_is_ready_without_a_worker() {
-    let mut server = hello().workers(1).own_cache().start().await;
-    // Whatever is to replace it finds no component any more.
+    let config = "[[route]]\ncomponent = \"app.wasm\"\n";
+    let builder = Server::builder().install(guests::HELLO_P2, "app.wasm").config(config);
+    let mut server = builder.with_admin().own_cache().start().await;
+    // Whatever is to replace it finds no component any more, compiled or not.
     std::fs::remove_dir_all(server.path("cache")).expect("a cache in the sandbox");
+    server.remove("app.wasm");
     process::signal(server.worker(), Signal::KILL);
     let answer = wait::until_async("readiness to end", async || {
         Some(server.readyz().await).filter(|answer| answer.status != 200)
@@ -51,7 +54,7 @@ async fn nobody_is_ready_without_a_worker() {
     assert_eq!(server.exit_code().await, Some(70));
 }
 
-/// What the issue asks for, and what a busy machine that tests other things may take.
+/// What health checks may take, and what a busy machine that tests other things may take.
 const WANTED: Duration = Duration::from_millis(50);
 const MOST: Duration = Duration::from_millis(500);
 
