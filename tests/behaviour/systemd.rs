@@ -2,12 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use remuda_tests::{
-    Server, Systemd,
-    process::{self, Pid, Signal},
-    server::Builder,
-    wait,
-};
+use remuda_tests::{Server, Systemd, server::Builder, wait};
 
 /// A server that notifies, and who listens.
 fn service() -> (Systemd, Builder) {
@@ -53,12 +48,8 @@ async fn after_an_upgrade_the_new_server_speaks_and_the_old_one_does_not() {
     let (systemd, builder) = service();
     let mut server = builder.own_executable().start().await;
     systemd.wait_for("READY=1", 1).await;
-    let old = server.supervisor();
-    server.signal(Signal::USR2);
-    let listening = server.wait_for_lines("listening", 2).await.remove(1);
-    let pid = i32::try_from(listening.number("pid")).expect("a pid");
-    server.follow(Pid::from_raw(pid).expect("a pid"));
-    wait::until("the old one to leave", || (!process::is_running(old)).then_some(())).await;
+    server.upgrade().await;
+    let pid = server.supervisor().as_raw_pid();
     systemd.wait_for(&format!("MAINPID={pid}"), 1).await;
     systemd.wait_for("READY=1", 2).await;
     assert!(systemd.with("STOPPING=1").is_empty(), "that would be the end of the service");

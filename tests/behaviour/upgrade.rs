@@ -28,15 +28,9 @@ async fn a_new_executable_takes_over_under_load() {
     let load = under_load(&server).await;
     let idle = server.load().kept(4).fresh(2).http2(1, 2).pause(Duration::from_millis(50)).start();
     let old = server.supervisor();
-    for count in 2..=4 {
+    for _ in 0..3 {
         server.replace_executable(&sandbox::server());
-        let before = server.supervisor();
-        server.signal(Signal::USR2);
-        let listening = server.wait_for_lines("listening", count).await.remove(count - 1);
-        let pid = i32::try_from(listening.number("pid")).expect("a pid");
-        let successor = Pid::from_raw(pid).expect("a pid");
-        server.follow(successor);
-        wait::until("the old one to leave", || (!process::is_running(before)).then_some(())).await;
+        server.upgrade().await;
         server.wait_for_workers(2).await;
         load.wait_for_answers_to_each_kind(10).await;
     }
@@ -95,12 +89,7 @@ async fn an_executable_that_fails_changes_nothing() {
 
     // None of it stands in the way of the next one.
     server.replace_executable(&sandbox::server());
-    let old = server.supervisor();
-    server.signal(Signal::USR2);
-    let listening = server.wait_for_lines("listening", 2).await.remove(1);
-    let pid = i32::try_from(listening.number("pid")).expect("a pid");
-    server.follow(Pid::from_raw(pid).expect("a pid"));
-    wait::until("the old one to leave", || (!process::is_running(old)).then_some(())).await;
+    server.upgrade().await;
     assert_eq!(server.get("/").await.ok(), "Hello, world!\n");
 }
 

@@ -15,7 +15,7 @@ use crate::{
     client::{Ask, Connection},
     guests::Guest,
     log::Line,
-    process::{Pid, Signal},
+    process::{self, Pid, Signal},
     wait,
 };
 
@@ -103,6 +103,23 @@ impl Server {
     /// When it fails.
     pub async fn order(&self, arguments: &[&str]) -> String {
         self.ctl(arguments).await.succeeded()
+    }
+
+    // Upgrades
+
+    /// Has it upgrade itself, and goes on with the server that takes over, once the one
+    /// before has left.
+    ///
+    /// # Panics
+    /// When it does not come to that.
+    pub async fn upgrade(&mut self) {
+        let (before, upgrades) = (self.supervisor(), self.lines("listening").len());
+        self.signal(Signal::USR2);
+        let listening = self.wait_for_lines("listening", upgrades + 1).await.remove(upgrades);
+        let pid = i32::try_from(listening.number("pid")).expect("a pid");
+        self.follow(Pid::from_raw(pid).expect("a pid"));
+        wait::until("the old server to leave", || (!process::is_running(before)).then_some(()))
+            .await;
     }
 
     // Workers
