@@ -54,6 +54,31 @@ async fn guests_of_0_2_are_counted_too() {
 }
 
 #[tokio::test]
+async fn a_route_whose_requests_all_hang_leaves_places_to_the_others() {
+    let config = r#"
+        [limits]
+        concurrency = 8
+        queue = 0
+        [[route]]
+        component = "[guests]/hello-p2.wasm"
+        [[route]]
+        path = "/never"
+        component = "[guests]/misbehave.wasm"
+    "#;
+    let server = Server::builder().config(config).start().await;
+    let mut hanging = Vec::new();
+    for _ in 0..6 {
+        let mut client = server.connect_raw().await;
+        client.send_and_see_it_read("GET /never HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        hanging.push(client);
+    }
+    server.get("/never").await.assert_rejected(503, "queue_full");
+    for _ in 0..20 {
+        assert_eq!(server.get("/").await.ok(), "Hello, world!\n");
+    }
+}
+
+#[tokio::test]
 async fn a_wait_in_the_queue_has_an_end() {
     let upstream = Upstream::start().await;
     let server = server(&upstream, 1, 10, "300ms").await;

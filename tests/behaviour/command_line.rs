@@ -133,6 +133,31 @@ async fn check_prints_the_settings_and_where_they_come_from() {
 }
 
 #[tokio::test]
+async fn check_says_what_production_would_miss() {
+    let check = |flags: &str| {
+        Cli::remuda(&format!("check {flags}")).arg(guests::HELLO.path()).shared_cache()
+    };
+    let report = check("").run().await.succeeded();
+    let (_, checklist) = report.split_once("\nChecklist\n").expect("a checklist");
+    assert!(checklist.contains("  look  idle connections are closed after 15s"), "{checklist}");
+    assert!(checklist.ends_with("\nok\n") && !checklist.contains("FAIL"), "{checklist}");
+
+    let report = check("--upstream-idle 10s").run().await.succeeded();
+    assert!(report.contains("  pass  idle connections live longer here (15s)"), "{report}");
+    for (flags, named) in [
+        ("--upstream-idle 60", "http.keep_alive_timeout"),
+        ("--request-timeout 40s", "shutdown.graceful_timeout"),
+        ("--max-connections 1000000", "LimitNOFILE="),
+    ] {
+        let ended = check(flags).run().await;
+        assert_eq!(ended.code, Some(78), "{ended}");
+        let line = ended.stdout.lines().find(|line| line.starts_with("  FAIL  "));
+        assert!(line.is_some_and(|line| line.contains(named)), "{ended}");
+        assert_eq!(ended.stderr, "remuda: 1 line fails on the checklist above\n");
+    }
+}
+
+#[tokio::test]
 async fn check_refuses_what_serve_refuses() {
     let ended = Cli::remuda("check --cache cache").arg(guests::NOT_HTTP.path()).run().await;
     assert_eq!(ended.code, Some(65), "{ended}");

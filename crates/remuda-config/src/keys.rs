@@ -189,7 +189,7 @@ pub const ROUTE_KEYS: &[Key] = &[
         .value("HOST:GUEST[:rw]", "none")
         .flag("mount", &[])
         .arity(Arity::Each),
-    Key::new("limits.concurrency", "Requests in flight at the same time, per worker")
+    Key::new("limits.concurrency", "Requests in flight at the same time, per worker; a quarter less than the worker's where there are other routes")
         .value("NUMBER", ""),
     Key::later("limits.queue", "Requests waiting for a place, per worker"),
     Key::later("limits.queue_timeout", "Longest wait for a place before 503"),

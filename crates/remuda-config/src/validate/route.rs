@@ -34,6 +34,7 @@ pub(crate) fn routes(
     errors: &mut Vec<ConfigError>,
 ) -> (Vec<Route>, Vec<Setting>) {
     let (mut routes, mut settings, mut places) = (Vec::new(), Vec::new(), Vec::new());
+    let alone = raw.len() == 1;
     for (index, raw) in raw.into_iter().enumerate() {
         let mut values = defaults(ROUTE_KEYS);
         values.extend(raw.settings);
@@ -44,7 +45,7 @@ pub(crate) fn routes(
             place.refuse_again(&places, &mut read);
             places.push(place.clone());
         }
-        routes.extend(route(&mut read, raw.source, place, server));
+        routes.extend(route(&mut read, raw.source, place, server, alone));
         settings.extend(read.finish());
     }
     (routes, settings)
@@ -84,6 +85,7 @@ fn route(
     start: Source,
     place: Option<Place>,
     server: &Worker<'_>,
+    alone: bool,
 ) -> Option<Route> {
     if !read.has("component") {
         read.fail("component", start, "is missing", r#"add component = "app.wasm""#);
@@ -92,7 +94,7 @@ fn route(
     let instances = instances::instances(read);
     let env = env::env(read);
     let mounts = mounts::mounts(read);
-    let limits = limits(read, server);
+    let limits = limits(read, server, alone);
     let Place { path, host, .. } = place?;
     Some(Route {
         path,
@@ -105,10 +107,22 @@ fn route(
     })
 }
 
-fn limits(read: &mut Reader<'_>, server: &Worker<'_>) -> Option<RouteLimits> {
+/// One in so many places is not for a single one of several routes, so that one whose
+/// requests all hang does not take the others along.
+const ROOM_FOR_OTHERS: u64 = 4;
+
+fn limits(read: &mut Reader<'_>, server: &Worker<'_>, alone: bool) -> Option<RouteLimits> {
+    const PLACES: &str = "limits.concurrency";
     let own = server.limits;
-    let concurrency = own.map(|limits| limits.concurrency as u64);
-    let concurrency = limit(read, server, "limits.concurrency", &CONCURRENCY, concurrency);
+    let all = own.map(|limits| limits.concurrency as u64);
+    let is_given = read.has(PLACES);
+    let mut concurrency = limit(read, server, PLACES, &CONCURRENCY, all);
+    if let Some(all) = all.filter(|_| !alone && !is_given) {
+        let share = all - all / ROOM_FOR_OTHERS;
+        let reason = format!("the worker's {all}, less a quarter for the other routes");
+        read.record(PLACES, share.to_string(), &Source::Default, Some(reason));
+        concurrency = Some(share);
+    }
     let mut time = |path, worker| limit(read, server, path, &Time, worker);
     let request_timeout = time("limits.request_timeout", own.map(|own| own.request_timeout));
     let response_idle_timeout =

@@ -3,7 +3,7 @@
 mod ctl;
 mod settings;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 pub(crate) use ctl::{CtlAction, CtlArgs};
@@ -23,8 +23,9 @@ pub(crate) enum Command {
     /// Serve a component, or the routes of a configuration file
     #[command(after_help = SERVE_HELP)]
     Serve(ServeArgs),
-    /// Check configuration and components without serving them
-    Check(ServeArgs),
+    /// Check configuration, components and what production needs, without serving anything
+    #[command(after_help = CHECK_HELP)]
+    Check(CheckArgs),
     /// Compile a component into the cache, so that a later start finds it there
     Compile(CompileArgs),
     /// Ask or order a running server
@@ -57,6 +58,29 @@ Examples:
 
 Exit codes: 0 ended as asked, 64 usage, 65 component unusable, 69 address in use or not \
 bindable, 70 workers cannot start, 78 configuration.";
+
+const CHECK_HELP: &str = "\
+The checklist has a line for each thing that a server in production should have: pass, look \
+(somebody may want it so), or FAIL (requests will be lost), which ends with exit code 78.";
+
+/// What `check` takes.
+#[derive(Args, Debug)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    pub(crate) serve: ServeArgs,
+    /// How long a proxy or load balancer in front keeps idle connections; fail unless they
+    /// live longer here
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) upstream_idle: Option<Duration>,
+}
+
+/// As in the configuration: a bare number is seconds.
+fn duration(text: &str) -> Result<Duration, humantime::DurationError> {
+    match text.parse() {
+        Ok(seconds) => Ok(Duration::from_secs(seconds)),
+        Err(_) => humantime::parse_duration(text),
+    }
+}
 
 /// What `serve` and `check` take.
 #[derive(Args, Clone, Debug, Default)]

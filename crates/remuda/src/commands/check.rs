@@ -1,4 +1,7 @@
-//! `remuda check`: what would be served, with which authority, under which limits.
+//! `remuda check`: what would be served, with which authority, under which limits, and
+//! whether that is fit for production.
+
+mod checklist;
 
 use std::{collections::BTreeMap, fmt::Write as _, path::Path};
 
@@ -6,10 +9,15 @@ use remuda_config::{Config, Loaded, Route};
 use remuda_engine::component::{Compiled, compile};
 
 use super::{compile::failure, describe::print, effective};
-use crate::{cli::ServeArgs, configuration, exit::Failure};
+use crate::{
+    cli::CheckArgs,
+    configuration,
+    exit::{Exit, Failure},
+};
+use checklist::{Allowed, Verdict, checklist};
 
-pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
-    let Loaded { config, settings, warnings } = configuration::load(args)?;
+pub(crate) fn run(args: CheckArgs) -> Result<(), Failure> {
+    let Loaded { config, settings, warnings } = configuration::load(args.serve)?;
     let mut report = format!("Effective settings\n{}", effective::table(&settings));
     for warning in warnings {
         // Writing to a string cannot fail, here and below.
@@ -25,7 +33,17 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
         }
         print(&describe(&config, route, &compiled[component]))?;
     }
-    print("\nok\n")
+    let items = checklist(&config, args.upstream_idle, Allowed::here());
+    let lines: String = items.iter().map(|item| format!("  {item}\n")).collect();
+    print(&format!("\nChecklist\n{lines}"))?;
+    match items.iter().filter(|item| item.verdict == Verdict::Fail).count() {
+        0 => print("\nok\n"),
+        failed => {
+            let lines = if failed == 1 { "line fails" } else { "lines fail" };
+            let message = format!("{failed} {lines} on the checklist above");
+            Err(Failure::new(Exit::Configuration, message))
+        }
+    }
 }
 
 fn describe(config: &Config, route: &Route, compiled: &Compiled) -> String {
