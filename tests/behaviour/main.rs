@@ -11,6 +11,7 @@ mod configuration;
 mod connections;
 mod drain;
 mod faults;
+mod framing;
 mod guests;
 mod heartbeat;
 mod instances;

@@ -6,6 +6,7 @@
 //! request head at `header_timeout`; a connection with a request in flight is ended by
 //! neither, but when its client takes nothing for `response_idle_timeout`.
 
+mod framing;
 mod state;
 mod tracked;
 
@@ -46,7 +47,7 @@ pub(crate) async fn serve<H: Handler>(
 ) {
     let state = Arc::new(ConnectionState::new(Arc::clone(&shared.metrics)));
     let service = service(Arc::clone(&shared), Arc::clone(&state), client);
-    let socket = Tracked::new(stream, Arc::clone(&state));
+    let socket = Tracked::new(stream, Arc::clone(&state), shared.config.http.max_header_bytes);
     let builder = builder(&shared);
     let connection = builder.serve_connection(TokioIo::new(socket), service);
     let mut connection = pin!(connection);

@@ -25,6 +25,8 @@ pub enum Rejection {
     NoRoute,
     #[error("the request is not valid HTTP: {0}")]
     BadRequest(&'static str),
+    #[error("the request head is larger than this server accepts")]
+    HeaderTooLarge,
     #[error("the request body is larger than this server accepts")]
     BodyTooLarge,
     #[error("the request body did not arrive in time")]
@@ -60,6 +62,7 @@ impl Rejection {
         match self {
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Self::HeaderTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::QueueFull | Self::QueueTimeout | Self::MemoryBudget => {
@@ -78,6 +81,7 @@ impl Rejection {
         match self {
             Self::NoRoute => "no_route",
             Self::BadRequest(_) => "bad_request",
+            Self::HeaderTooLarge => "header_too_large",
             Self::BodyTooLarge => "body_too_large",
             Self::BodyTimeout => "body_timeout",
             Self::QueueFull => "queue_full",
@@ -93,9 +97,11 @@ impl Rejection {
     #[must_use]
     pub fn fault(&self) -> Fault {
         match self {
-            Self::NoRoute | Self::BadRequest(_) | Self::BodyTooLarge | Self::BodyTimeout => {
-                Fault::Client
-            }
+            Self::NoRoute
+            | Self::BadRequest(_)
+            | Self::HeaderTooLarge
+            | Self::BodyTooLarge
+            | Self::BodyTimeout => Fault::Client,
             Self::QueueFull | Self::QueueTimeout | Self::MemoryBudget => Fault::Host,
             Self::Deadline | Self::GuestTrap | Self::GuestError | Self::MemoryLimit => Fault::Guest,
         }
@@ -105,7 +111,9 @@ impl Rejection {
     fn proxy_error(&self) -> &'static str {
         match self {
             Self::NoRoute => "destination_not_found",
-            Self::BadRequest(_) | Self::BodyTooLarge | Self::BodyTimeout => "http_request_error",
+            Self::BadRequest(_) | Self::HeaderTooLarge | Self::BodyTooLarge | Self::BodyTimeout => {
+                "http_request_error"
+            }
             Self::QueueFull | Self::QueueTimeout => "connection_limit_reached",
             Self::MemoryBudget | Self::MemoryLimit => "proxy_internal_error",
             Self::Deadline => "http_response_timeout",
@@ -115,7 +123,10 @@ impl Rejection {
 
     /// Whether the connection cannot be used after this answer.
     fn closes_connection(&self) -> bool {
-        matches!(self, Self::BadRequest(_) | Self::BodyTooLarge | Self::BodyTimeout)
+        matches!(
+            self,
+            Self::BadRequest(_) | Self::HeaderTooLarge | Self::BodyTooLarge | Self::BodyTimeout
+        )
     }
 
     /// The whole HTTP/1 answer to a head that did not arrive in time. There is no request
@@ -128,6 +139,24 @@ impl Rejection {
           connection: close\r\n\
           content-length: 45\r\n\r\n\
           the request head did not arrive in good time\n"
+    }
+
+    /// The whole HTTP/1 answer to a head that is none, after which the connection ends.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let response = self.response(false, true);
+        let status = response.status();
+        let reason = status.canonical_reason().unwrap_or_default();
+        let mut bytes = format!("HTTP/1.1 {} {reason}\r\n", status.as_u16()).into_bytes();
+        for (name, value) in response.headers() {
+            bytes.extend_from_slice(name.as_str().as_bytes());
+            bytes.extend_from_slice(b": ");
+            bytes.extend_from_slice(value.as_bytes());
+            bytes.extend_from_slice(b"\r\n");
+        }
+        let length = format!("content-length: {}\r\n\r\n", response.body().len());
+        bytes.extend_from_slice(length.as_bytes());
+        bytes.extend_from_slice(response.body());
+        bytes
     }
 
     /// The answer, in the media type that the client prefers (see [`accepts_json`]).

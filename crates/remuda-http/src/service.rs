@@ -3,7 +3,7 @@
 use std::{convert::Infallible, net::IpAddr, sync::Arc, time::Instant};
 
 use http::{
-    HeaderMap, HeaderValue, Method, Request, Response, Uri, Version, header,
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, Version, header,
     uri::{Authority, PathAndQuery, Scheme},
 };
 use hyper::{body::Incoming, service::service_fn};
@@ -104,6 +104,7 @@ impl<H: Handler> Connection<H> {
             return Err(Rejection::BadRequest("CONNECT is for proxies, which this is not"));
         }
         parts.uri = absolute_uri(parts.uri, &parts.headers, parts.version)?;
+        strip_hop_by_hop(&mut parts.headers);
         let route = shared.routes.find(&parts.uri).ok_or(Rejection::NoRoute)?;
         *found = Some(route);
 
@@ -122,10 +123,42 @@ impl<H: Handler> Connection<H> {
     }
 }
 
+/// Fields that are for the connection and not for the request (RFC 9110, section 7.6.1).
+fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+    const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+    let named: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    // What the server itself goes by is not the client's to take away.
+    let kept = [header::HOST, header::CONTENT_LENGTH];
+    for name in named.iter().filter(|name| !kept.contains(name)) {
+        headers.remove(name);
+    }
+    for name in [header::CONNECTION, header::TRANSFER_ENCODING, header::UPGRADE, header::TE] {
+        headers.remove(name);
+    }
+    headers.remove(KEEP_ALIVE);
+    headers.remove(PROXY_CONNECTION);
+}
+
 /// The URI with scheme and authority, which HTTP/1 has in its `Host` header.
 fn absolute_uri(uri: Uri, headers: &HeaderMap, version: Version) -> Result<Uri, Rejection> {
-    if uri.scheme().is_some() && uri.authority().is_some() {
-        return Ok(uri);
+    if let Some(target) = uri.authority() {
+        // RFC 9112, section 3.2.2, lets the target win; whoever is in front may not.
+        let mut hosts = headers.get_all(header::HOST).iter();
+        let agrees =
+            |host: &HeaderValue| host.as_bytes().eq_ignore_ascii_case(target.as_str().as_bytes());
+        if hosts.next().is_some_and(|host| !agrees(host)) || hosts.next().is_some() {
+            return Err(Rejection::BadRequest("its target and its Host header disagree"));
+        }
+        if uri.scheme().is_some() {
+            return Ok(uri);
+        }
     }
     let mut parts = uri.into_parts();
     if parts.authority.is_none() {
@@ -151,4 +184,53 @@ fn authority(headers: &HeaderMap, version: Version) -> Result<Authority, Rejecti
         (None, _) => return Err(Rejection::BadRequest("it has no Host header")),
     };
     Ok(authority)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_for_the_connection_does_not_reach_the_guest() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("host", "a"),
+            ("connection", "keep-alive, X-Private"),
+            ("connection", "host, content-length"),
+            ("keep-alive", "timeout=5"),
+            ("proxy-connection", "keep-alive"),
+            ("te", "trailers"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "h2c"),
+            ("x-private", "1"),
+            ("x-public", "1"),
+            ("content-length", "0"),
+        ] {
+            headers.append(name, HeaderValue::from_static(value));
+        }
+        strip_hop_by_hop(&mut headers);
+        let mut left: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["content-length", "host", "x-public"]);
+    }
+
+    #[test]
+    fn target_and_host_agree() {
+        let uri = |target: &str, hosts: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for host in hosts {
+                headers.append(header::HOST, HeaderValue::from_static(host));
+            }
+            let uri = absolute_uri(target.parse().expect("a target"), &headers, Version::HTTP_11);
+            uri.map(|uri| uri.to_string())
+        };
+        assert_eq!(uri("/p", &["a"]).as_deref(), Ok("http://a/p"));
+        assert_eq!(uri("http://a:1/p", &["A:1"]).as_deref(), Ok("http://a:1/p"));
+        assert_eq!(uri("http://a/p", &[]).as_deref(), Ok("http://a/p"));
+        for (target, hosts) in
+            [("http://a/", &["b"][..]), ("http://a/", &["a", "a"]), ("/", &["a", "b"]), ("/", &[])]
+        {
+            assert!(uri(target, hosts).is_err(), "{target} {hosts:?}");
+        }
+    }
 }

@@ -1,8 +1,11 @@
 //! What the parts of one connection know of each other.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    task::Waker,
 };
 
 use http::StatusCode;
@@ -26,6 +29,9 @@ pub(crate) struct ConnectionState {
     draining: AtomicBool,
     /// The head that is being read has taken too long.
     head_given_up: AtomicBool,
+    /// Whoever reads waits until nothing is in flight.
+    reader_waits: AtomicBool,
+    reader: Mutex<Option<Waker>>,
 }
 
 /// What a connection without a request in flight waits for, and since when.
@@ -57,6 +63,8 @@ impl ConnectionState {
             http2: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             head_given_up: AtomicBool::new(false),
+            reader_waits: AtomicBool::new(false),
+            reader: Mutex::new(None),
         }
     }
 
@@ -90,6 +98,7 @@ impl ConnectionState {
     pub(super) fn wrote(&self, blocked: bool) {
         if !blocked {
             self.blocked_since.store(0, Ordering::Relaxed);
+            self.wake_reader();
         } else if self.blocked_since.load(Ordering::Relaxed) == 0 {
             self.blocked_since.store(clock::now(), Ordering::Relaxed);
         }
@@ -122,6 +131,29 @@ impl ConnectionState {
 
     pub(super) fn is_http2(&self) -> bool {
         self.http2.load(Ordering::Relaxed)
+    }
+
+    /// Whether a request is in flight, or its answer is not taken; if so, `reader` is woken
+    /// when that changes.
+    pub(super) fn is_busy_until_woken(&self, reader: &Waker) -> bool {
+        let is_busy = self.in_flight.load(Ordering::Relaxed) > 0 || self.blocked_since().is_some();
+        if is_busy {
+            *self.reader.lock().unwrap_or_else(PoisonError::into_inner) = Some(reader.clone());
+            self.reader_waits.store(true, Ordering::Relaxed);
+        }
+        is_busy
+    }
+
+    fn wake_reader(&self) {
+        if self.reader_waits.swap(false, Ordering::Relaxed) {
+            let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner).take();
+            reader.into_iter().for_each(Waker::wake);
+        }
+    }
+
+    /// A head was refused that is no request.
+    pub(super) fn rejected(&self, reason: &'static str) {
+        self.metrics.rejected(reason);
     }
 
     /// From now on responses announce that the connection closes.
@@ -162,6 +194,7 @@ impl Drop for InFlight {
         if connection.in_flight.fetch_sub(1, Ordering::Relaxed) == 1 {
             connection.idle_since.store(clock::at(now), Ordering::Relaxed);
             connection.metrics.connection_is_active(false);
+            connection.wake_reader();
         }
         connection.metrics.ended(self.route, self.status, now - self.started);
     }

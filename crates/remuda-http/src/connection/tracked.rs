@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    mem::MaybeUninit,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -9,22 +10,89 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::ConnectionState;
+use super::{
+    ConnectionState,
+    framing::{Framing, Refusal},
+};
 use crate::{Rejection, listener::Stream};
-
-/// The beginning of every HTTP/2 connection (RFC 9113, section 3.4), and of no HTTP/1
-/// request.
-const HTTP2_PREFACE: &[u8] = b"PRI";
 
 pub(super) struct Tracked {
     stream: Stream,
     state: Arc<ConnectionState>,
-    has_read: bool,
+    framing: Framing,
+    /// The beginning of a line whose end has not come, which hyper must not see.
+    held: Vec<u8>,
+    /// What hyper may see and has had no room for, from `staged_at` on.
+    staged: Vec<u8>,
+    staged_at: usize,
+    refused: Option<Refused>,
 }
 
+/// What was received is no request, and nothing more is read.
+struct Refused {
+    rejection: Rejection,
+    /// The client has been told.
+    told: bool,
+}
+
+/// Bytes that are read at a time while a line is unfinished: hyper has little room then.
+const PIECE: usize = 4096;
+
 impl Tracked {
-    pub(super) fn new(stream: Stream, state: Arc<ConnectionState>) -> Self {
-        Self { stream, state, has_read: false }
+    /// For request heads of at most `max_head` bytes.
+    pub(super) fn new(stream: Stream, state: Arc<ConnectionState>, max_head: usize) -> Self {
+        Self {
+            stream,
+            state,
+            framing: Framing::new(max_head),
+            held: Vec::new(),
+            staged: Vec::new(),
+            staged_at: 0,
+            refused: None,
+        }
+    }
+
+    /// Looks at what was received; how much of it may go on.
+    fn look(&mut self, received: &[u8]) -> usize {
+        let was_http2 = self.framing.is_http2();
+        let (passed, refusal) = self.framing.look(received);
+        if self.framing.is_http2() && !was_http2 {
+            self.state.mark_http2();
+        }
+        self.refused = refusal.map(|refusal| Refused {
+            rejection: match refusal {
+                Refusal::Ambiguous(what) => Rejection::BadRequest(what),
+                Refusal::TooLarge => Rejection::HeaderTooLarge,
+            },
+            told: false,
+        });
+        passed
+    }
+
+    /// Gives hyper what is staged.
+    fn deliver(&mut self, buffer: &mut ReadBuf<'_>) {
+        let rest = &self.staged[self.staged_at..];
+        let count = rest.len().min(buffer.remaining());
+        buffer.put_slice(&rest[..count]);
+        self.staged_at += count;
+        if self.staged_at == self.staged.len() {
+            (self.staged, self.staged_at) = (Vec::new(), 0);
+        }
+    }
+
+    /// Tells the client, once what came before is answered, and ends the stream.
+    fn refuse(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(refused) = &mut self.refused else { return Poll::Ready(Ok(())) };
+        if self.state.is_busy_until_woken(cx.waker()) {
+            return Poll::Pending;
+        }
+        if !std::mem::replace(&mut refused.told, true) {
+            self.state.rejected(refused.rejection.reason());
+            // What the client does not take at once, it does not get.
+            let answer = refused.rejection.bytes();
+            let _ = Pin::new(&mut self.stream).poll_write(cx, &answer);
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -41,17 +109,51 @@ impl AsyncRead for Tracked {
             let _ = Pin::new(&mut this.stream).poll_write(cx, Rejection::header_timeout());
             return Poll::Ready(Ok(()));
         }
-        let before = buffer.filled().len();
-        ready!(Pin::new(&mut this.stream).poll_read(cx, buffer))?;
-        let received = &buffer.filled()[before..];
-        if !received.is_empty() {
-            this.state.received();
-            if !this.has_read && received.starts_with(HTTP2_PREFACE) {
-                this.state.mark_http2();
-            }
-            this.has_read = true;
+        if !this.staged.is_empty() {
+            this.deliver(buffer);
+            return Poll::Ready(Ok(()));
         }
-        Poll::Ready(Ok(()))
+        if this.refused.is_some() {
+            return this.refuse(cx);
+        }
+        if this.held.is_empty() {
+            let before = buffer.filled().len();
+            ready!(Pin::new(&mut this.stream).poll_read(cx, buffer))?;
+            let received = &buffer.filled()[before..];
+            if received.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            this.state.received();
+            let passed = this.look(received);
+            if passed == received.len() {
+                return Poll::Ready(Ok(()));
+            }
+            this.held.extend_from_slice(&received[passed..]);
+            buffer.set_filled(before + passed);
+            if passed > 0 {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        while this.refused.is_none() {
+            let mut space = [MaybeUninit::uninit(); PIECE];
+            let mut piece = ReadBuf::uninit(&mut space);
+            ready!(Pin::new(&mut this.stream).poll_read(cx, &mut piece))?;
+            if piece.filled().is_empty() {
+                // A line without its end is nothing.
+                return Poll::Ready(Ok(()));
+            }
+            this.state.received();
+            let mut received = std::mem::take(&mut this.held);
+            received.extend_from_slice(piece.filled());
+            let passed = this.look(&received);
+            this.held = received.split_off(passed);
+            this.staged = received;
+            if !this.staged.is_empty() {
+                this.deliver(buffer);
+                return Poll::Ready(Ok(()));
+            }
+        }
+        this.refuse(cx)
     }
 }
 

@@ -1,0 +1,398 @@
+//! Where an HTTP/1 request ends, and whether that is beyond doubt.
+//!
+//! Purpose: two parsers that disagree on where a request ends let a client smuggle one past
+//! whoever is in front. hyper is forgiving where RFC 9112 allows it; here what is ambiguous
+//! is refused before hyper sees it. Owner: [`tracked`](super::tracked), one [`Framing`] per
+//! connection. Invariants: what it lets through has one meaning, and whole lines only; it
+//! keeps no bytes; it never looks into bodies, but for chunk sizes.
+
+/// Why a request is refused; the connection ends with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// 400, with what is wrong.
+    Ambiguous(&'static str),
+    /// 431
+    TooLarge,
+}
+
+/// The first line of every HTTP/2 connection (RFC 9113, section 3.4), and of no HTTP/1
+/// request.
+const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0";
+
+/// Most fields of one head; hyper's own limit.
+const MAX_FIELDS: usize = 100;
+
+/// Empty lines that may come before a request line (RFC 9112, section 2.2, asks for one).
+const MAX_EMPTY_LINES: usize = 2;
+
+/// Longest line with a chunk's size, its extensions included.
+const MAX_CHUNK_LINE: usize = 4096;
+
+#[derive(Debug)]
+pub(super) struct Framing {
+    max_head: usize,
+    part: Part,
+}
+
+/// What comes next.
+#[derive(Debug)]
+enum Part {
+    /// A request line, after so many empty ones.
+    Start {
+        empty: usize,
+    },
+    Fields(Head),
+    /// So many bytes of a body.
+    Body(u64),
+    ChunkSize,
+    /// So many bytes of a chunk, then CRLF.
+    Chunk(u64),
+    Trailers {
+        fields: usize,
+    },
+    /// After what hyper does not go on after.
+    Opaque,
+    Http2,
+}
+
+/// What the fields so far say.
+#[derive(Debug, Default)]
+struct Head {
+    bytes: usize,
+    fields: usize,
+    is_http10: bool,
+    length: Option<u64>,
+    chunked: bool,
+}
+
+impl Framing {
+    /// For heads of at most so many bytes.
+    pub(super) fn new(max_head: usize) -> Self {
+        Self { max_head, part: Part::Start { empty: 0 } }
+    }
+
+    /// From now on everything goes through.
+    fn give_up(&mut self) {
+        self.part = Part::Opaque;
+    }
+
+    /// Looks at the next bytes; how many of them may go on, and whether the next one never
+    /// will. The others are to be shown again, together with what comes after them.
+    pub(super) fn look(&mut self, bytes: &[u8]) -> (usize, Option<Refusal>) {
+        let mut seen = 0;
+        while seen < bytes.len() {
+            let rest = &bytes[seen..];
+            match &mut self.part {
+                Part::Opaque | Part::Http2 => return (bytes.len(), None),
+                Part::Body(left) | Part::Chunk(left) if *left > 0 => {
+                    let taken = (*left).min(rest.len() as u64);
+                    *left -= taken;
+                    seen += taken as usize;
+                    if let Part::Body(0) = self.part {
+                        self.part = Part::Start { empty: 0 };
+                    }
+                }
+                _ => {
+                    let Some(end) = rest.iter().position(|byte| *byte == b'\n') else {
+                        return (seen, self.check_length(rest.len()).err());
+                    };
+                    match self.take(&rest[..end]) {
+                        Ok(()) => seen += end + 1,
+                        // Its request is being answered already; hyper is as strict with
+                        // chunks, knows how to say so, and goes on with nothing after it.
+                        Err(_) if self.is_in_body() => self.give_up(),
+                        Err(refusal) => return (seen, Some(refusal)),
+                    }
+                }
+            }
+        }
+        (seen, None)
+    }
+
+    fn is_in_body(&self) -> bool {
+        matches!(self.part, Part::ChunkSize | Part::Chunk(_) | Part::Trailers { .. })
+    }
+
+    /// Whether the connection has begun as one of HTTP/2.
+    pub(super) fn is_http2(&self) -> bool {
+        matches!(self.part, Part::Http2)
+    }
+
+    fn check_length(&self, line: usize) -> Result<(), Refusal> {
+        match &self.part {
+            Part::Start { .. } if line > self.max_head => Err(Refusal::TooLarge),
+            Part::Fields(head) if head.bytes + line > self.max_head => Err(Refusal::TooLarge),
+            Part::Trailers { .. } if line > self.max_head => Err(Refusal::TooLarge),
+            Part::ChunkSize | Part::Chunk(_) if line > MAX_CHUNK_LINE => {
+                Err(Refusal::Ambiguous("a chunk's size is too long"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Understands one line, without its LF.
+    fn take(&mut self, line: &[u8]) -> Result<(), Refusal> {
+        self.check_length(line.len())?;
+        let Some(line) = line.strip_suffix(b"\r") else {
+            return Err(Refusal::Ambiguous("a line ends with LF alone"));
+        };
+        if line.iter().any(|byte| is_control(*byte)) {
+            return Err(Refusal::Ambiguous("it has a control character"));
+        }
+        self.part = match &mut self.part {
+            Part::Start { empty } if line.is_empty() && *empty < MAX_EMPTY_LINES => {
+                Part::Start { empty: *empty + 1 }
+            }
+            Part::Start { .. } if line == HTTP2_PREFACE => Part::Http2,
+            Part::Start { .. } => {
+                let is_http10 = request_line(line)?;
+                Part::Fields(Head { bytes: line.len() + 2, is_http10, ..Head::default() })
+            }
+            Part::Fields(head) if line.is_empty() => match (head.chunked, head.length) {
+                (true, _) => Part::ChunkSize,
+                (false, Some(length)) if length > 0 => Part::Body(length),
+                (false, _) => Part::Start { empty: 0 },
+            },
+            Part::Fields(head) => {
+                head.take(line, self.max_head)?;
+                return Ok(());
+            }
+            Part::ChunkSize => match chunk_size(line)? {
+                0 => Part::Trailers { fields: 0 },
+                size => Part::Chunk(size),
+            },
+            Part::Chunk(_) if line.is_empty() => Part::ChunkSize,
+            Part::Chunk(_) => return Err(Refusal::Ambiguous("a chunk is longer than it says")),
+            Part::Trailers { .. } if line.is_empty() => Part::Start { empty: 0 },
+            Part::Trailers { fields } => {
+                field(line)?;
+                if *fields >= MAX_FIELDS {
+                    return Err(Refusal::TooLarge);
+                }
+                Part::Trailers { fields: *fields + 1 }
+            }
+            Part::Body(_) | Part::Opaque | Part::Http2 => Part::Opaque,
+        };
+        Ok(())
+    }
+}
+
+impl Head {
+    fn take(&mut self, line: &[u8], max_head: usize) -> Result<(), Refusal> {
+        self.bytes += line.len() + 2;
+        self.fields += 1;
+        if self.bytes > max_head || self.fields > MAX_FIELDS {
+            return Err(Refusal::TooLarge);
+        }
+        let (name, value) = field(line)?;
+        if name.eq_ignore_ascii_case(b"content-length") {
+            if self.length.is_some() {
+                return Err(Refusal::Ambiguous("it has more than one Content-Length"));
+            }
+            self.length = Some(
+                number(value, 10)
+                    .ok_or(Refusal::Ambiguous("its Content-Length is not a number of bytes"))?,
+            );
+        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
+            if self.chunked || !value.eq_ignore_ascii_case(b"chunked") {
+                return Err(Refusal::Ambiguous("its Transfer-Encoding is not just chunked"));
+            }
+            if self.is_http10 {
+                return Err(Refusal::Ambiguous("HTTP/1.0 has no Transfer-Encoding"));
+            }
+            self.chunked = true;
+        }
+        if self.chunked && self.length.is_some() {
+            return Err(Refusal::Ambiguous("it has Content-Length and Transfer-Encoding"));
+        }
+        Ok(())
+    }
+}
+
+/// Whether `METHOD target HTTP/1.x` is of HTTP/1.0.
+fn request_line(line: &[u8]) -> Result<bool, Refusal> {
+    const WRONG: Refusal = Refusal::Ambiguous("its request line is malformed");
+    let mut words = line.split(|byte| *byte == b' ');
+    let (Some(method), Some(target), Some(version), None) =
+        (words.next(), words.next(), words.next(), words.next())
+    else {
+        return Err(WRONG);
+    };
+    if method.is_empty() || !method.iter().all(|byte| is_token(*byte)) || target.is_empty() {
+        return Err(WRONG);
+    }
+    if target.contains(&b'\t') {
+        return Err(WRONG);
+    }
+    match version {
+        b"HTTP/1.1" => Ok(false),
+        b"HTTP/1.0" => Ok(true),
+        _ => Err(WRONG),
+    }
+}
+
+/// Name and value, without the white space around the latter.
+fn field(line: &[u8]) -> Result<(&[u8], &[u8]), Refusal> {
+    if line.starts_with(b" ") || line.starts_with(b"\t") {
+        return Err(Refusal::Ambiguous("a field goes on in a second line"));
+    }
+    let colon = line.iter().position(|byte| *byte == b':');
+    let Some(colon) = colon else { return Err(Refusal::Ambiguous("a field has no colon")) };
+    let (name, value) = (&line[..colon], &line[colon + 1..]);
+    if name.is_empty() || !name.iter().all(|byte| is_token(*byte)) {
+        return Err(Refusal::Ambiguous("a field's name is malformed"));
+    }
+    Ok((name, value.trim_ascii()))
+}
+
+/// The size of a chunk; extensions are passed over (RFC 9112, section 7.1.1).
+fn chunk_size(line: &[u8]) -> Result<u64, Refusal> {
+    let size = line.split(|byte| *byte == b';').next().unwrap_or_default();
+    number(size.trim_ascii_end(), 16).ok_or(Refusal::Ambiguous("a chunk's size is not a number"))
+}
+
+/// Digits only: no sign, no space, no prefix, no overflow.
+fn number(digits: &[u8], radix: u32) -> Option<u64> {
+    let is_digit = |byte: &u8| (*byte as char).is_digit(radix);
+    let text = std::str::from_utf8(digits).ok()?;
+    (!digits.is_empty() && digits.iter().all(is_digit))
+        .then(|| u64::from_str_radix(text, radix).ok())?
+}
+
+/// RFC 9110, section 5.6.2.
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// Anything but visible characters, white space and what is not ASCII.
+fn is_control(byte: u8) -> bool {
+    byte < b' ' && byte != b'\t' || byte == 0x7f
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAX: usize = 8192;
+
+    /// What becomes of these bytes in one piece, which must not depend on the pieces.
+    fn look(bytes: &[u8]) -> (usize, Option<Refusal>) {
+        let whole = Framing::new(MAX).look(bytes);
+        let mut framing = Framing::new(MAX);
+        let (mut passed, mut refused) = (0, None);
+        for end in 1..=bytes.len() {
+            let (more, refusal) = framing.look(&bytes[passed..end]);
+            passed += more;
+            refused = refusal;
+            if refused.is_some() {
+                break;
+            }
+        }
+        assert_eq!(whole, (passed, refused), "{}", String::from_utf8_lossy(bytes));
+        whole
+    }
+
+    fn refusal(bytes: &str) -> Option<Refusal> {
+        look(bytes.as_bytes()).1
+    }
+
+    #[test]
+    fn what_has_one_meaning_goes_through() {
+        for request in [
+            "GET / HTTP/1.1\r\nhost: a\r\n\r\n",
+            "\r\nGET / HTTP/1.1\r\nhost: a\r\n\r\n",
+            "GET / HTTP/1.0\r\n\r\n",
+            "POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello",
+            "POST / HTTP/1.1\r\ncontent-length:  5 \r\nx: \tok\r\n\r\nhelloGET / HTTP/1.1\r\n\r\n",
+            "POST / HTTP/1.1\r\nTransfer-Encoding: Chunked\r\n\r\n5;a=b\r\nhello\r\n0\r\nx: y\r\n\r\n",
+            "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n00a\r\n\0\n\r\x7f456789\r\n0\r\n\r\n",
+            "OPTIONS * HTTP/1.1\r\n\r\n",
+        ] {
+            assert_eq!(look(request.as_bytes()), (request.len(), None), "{request}");
+        }
+    }
+
+    #[test]
+    fn the_first_request_goes_through_and_an_ambiguous_second_one_does_not() {
+        let (first, second) = ("GET / HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\nhost: a\r\n\r\n");
+        let (passed, refused) = look(format!("{first}{second}").as_bytes());
+        assert_eq!(passed, first.len());
+        assert!(refused.is_some());
+    }
+
+    #[test]
+    fn heads_have_a_size_and_a_number_of_fields() {
+        let long = format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "y".repeat(MAX));
+        assert_eq!(refusal(&long), Some(Refusal::TooLarge));
+        let endless = format!("GET /{}", "y".repeat(MAX));
+        assert_eq!(refusal(&endless), Some(Refusal::TooLarge));
+        let many = format!("GET / HTTP/1.1\r\n{}\r\n", "x: y\r\n".repeat(MAX_FIELDS + 1));
+        assert_eq!(refusal(&many), Some(Refusal::TooLarge));
+    }
+
+    #[test]
+    fn http2_is_left_alone() {
+        let mut framing = Framing::new(MAX);
+        let bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\n\n anything";
+        assert_eq!(framing.look(bytes), (bytes.len(), None));
+        assert!(framing.is_http2());
+    }
+
+    #[test]
+    fn broken_chunks_are_left_to_the_one_who_reads_the_body() {
+        let request = "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\nzz\r\nhello";
+        assert_eq!(refusal(request), None);
+    }
+
+    #[test]
+    fn what_could_mean_two_things_is_refused() {
+        let get = |fields: &str| format!("GET / HTTP/1.1\r\nhost: a\r\n{fields}\r\n");
+        for request in [
+            get("content-length: 1\r\ntransfer-encoding: chunked\r\n"),
+            get("transfer-encoding: chunked\r\ncontent-length: 1\r\n"),
+            get("content-length: 1\r\ncontent-length: 1\r\n"),
+            get("content-length: 1, 1\r\n"),
+            get("content-length: +1\r\n"),
+            get("content-length: -1\r\n"),
+            get("content-length: 0x1\r\n"),
+            get("content-length: 1 1\r\n"),
+            get("content-length:\r\n"),
+            get("content-length: 99999999999999999999\r\n"),
+            get("transfer-encoding: identity\r\n"),
+            get("transfer-encoding: gzip, chunked\r\n"),
+            get("transfer-encoding: chunked, chunked\r\n"),
+            get("transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n"),
+            get("transfer-encoding: xchunked\r\n"),
+            get("transfer-encoding: \"chunked\"\r\n"),
+            get("transfer-encoding : chunked\r\n"),
+            get("transfer-encoding\t: chunked\r\n"),
+            get(" x: y\r\n"),
+            get("x: y\r\n z\r\n"),
+            get("x: y\r\n\tz\r\n"),
+            get("x: \0\r\n"),
+            get("x: a\rb\r\n"),
+            get("x\0: y\r\n"),
+            get("x y: z\r\n"),
+            get(": y\r\n"),
+            get("x\r\n"),
+            get("x: \x0b\r\n"),
+            get("x: y\n"),
+            "GET / HTTP/1.1\nhost: a\n\n".to_owned(),
+            "GET / HTTP/1.1\r\nhost: a\r\n\n".to_owned(),
+            "GET  / HTTP/1.1\r\n\r\n".to_owned(),
+            "GET / HTTP/1.1 \r\n\r\n".to_owned(),
+            "GET /a b HTTP/1.1\r\n\r\n".to_owned(),
+            "GET /\t HTTP/1.1\r\n\r\n".to_owned(),
+            "GET / HTTP/1.2\r\n\r\n".to_owned(),
+            "GET / HTTP/2.0\r\n\r\n".to_owned(),
+            "GET / http/1.1\r\n\r\n".to_owned(),
+            "GET /\r\n\r\n".to_owned(),
+            "G(T / HTTP/1.1\r\n\r\n".to_owned(),
+            " GET / HTTP/1.1\r\n\r\n".to_owned(),
+            "\r\n\r\n\r\nGET / HTTP/1.1\r\n\r\n".to_owned(),
+            "POST / HTTP/1.0\r\ntransfer-encoding: chunked\r\n\r\n".to_owned(),
+        ] {
+            assert!(refusal(&request).is_some(), "{request:?}");
+        }
+    }
+}
