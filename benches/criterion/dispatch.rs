@@ -2,7 +2,11 @@
 //!
 //! `cargo bench -p remuda-benches`; the guests must have been built (`cargo xtask guests`).
 
-use std::{hint::black_box, path::PathBuf};
+use std::{
+    hint::black_box,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use http::Request;
@@ -55,7 +59,9 @@ impl Bench {
 
     async fn request(&self) -> usize {
         let request = Request::get("http://localhost/").body(Empty::new()).expect("a request");
-        let response = self.program.call(request, RequestId(1), ()).await.expect("an answer");
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let call = self.program.call(request, RequestId(1), deadline, ());
+        let response = call.await.expect("an answer");
         response.into_body().collect().await.expect("a body").to_bytes().len()
     }
 }

@@ -30,6 +30,14 @@ impl Server {
 }
 
 impl Held {
+    /// Waits for an answer that is not the upstream's.
+    ///
+    /// # Panics
+    /// When it has another status.
+    pub async fn is_answered_with(mut self, status: u16) {
+        assert_eq!(self.exchange.head().await.status(), status);
+    }
+
     /// Waits for the upstream's answer.
     ///
     /// # Panics

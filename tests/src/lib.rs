@@ -9,6 +9,7 @@
 
 pub mod cli;
 pub mod client;
+pub mod figure;
 pub mod guests;
 pub mod held;
 pub mod load;
@@ -25,6 +26,7 @@ pub mod wait;
 
 pub use cli::{Cli, Ended};
 pub use client::{Ask, Broken, Connection, Exchange, Reply};
+pub use figure::figure;
 pub use held::Held;
 pub use load::Load;
 pub use metrics::Metrics;

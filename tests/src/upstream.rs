@@ -122,13 +122,21 @@ impl Upstream {
         wait::until(&format!("{count} requests to the upstream"), enough).await;
     }
 
+    /// Waits until so many connections are open.
+    ///
+    /// # Panics
+    /// When there are always more or fewer.
+    pub async fn wait_for_connections(&self, count: usize) {
+        let so_many = || (self.state.open.load(Ordering::Relaxed) == count).then_some(());
+        wait::until(&format!("{count} connections to the upstream"), so_many).await;
+    }
+
     /// Waits until all connections have been closed by the other side.
     ///
     /// # Panics
     /// When they are not.
     pub async fn wait_until_left_alone(&self) {
-        let alone = || (self.state.open.load(Ordering::Relaxed) == 0).then_some(());
-        wait::until("the connections to the upstream to be closed", alone).await;
+        self.wait_for_connections(0).await;
     }
 }
 

@@ -107,6 +107,8 @@ pub struct Limits {
     pub response_idle_timeout: Duration,
     /// Longest work of a guest after its response has ended.
     pub after_response_timeout: Duration,
+    /// CPU time of a guest for one request.
+    pub cpu_time: Duration,
     /// Bytes of all memories and tables of one instance together.
     pub memory: u64,
 }
@@ -221,9 +223,12 @@ pub struct Route {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RouteLimits {
     pub concurrency: usize,
+    pub queue: usize,
+    pub queue_timeout: Duration,
     pub request_timeout: Duration,
     pub response_idle_timeout: Duration,
     pub after_response_timeout: Duration,
+    pub cpu_time: Duration,
     pub memory: u64,
 }
 

@@ -96,7 +96,9 @@ pub const KEYS: &[Key] = &[
     Key::new("limits.after_response_timeout", "Longest work of a guest after its response")
         .value("DURATION", "30s")
         .flag("after-response-timeout", &[]),
-    Key::later("limits.cpu_time", "CPU time of a guest per request"),
+    Key::new("limits.cpu_time", "CPU time of a guest per request, then 504")
+        .value("DURATION", "10s")
+        .flag("cpu-time", &["limit-cpu-time"]),
     Key::new("limits.memory", "Memory of one instance: all its memories and tables together")
         .value("SIZE", "128MiB")
         .flag("limit-memory", &["max-memory-size"]),
@@ -191,15 +193,18 @@ pub const ROUTE_KEYS: &[Key] = &[
         .arity(Arity::Each),
     Key::new("limits.concurrency", "Requests in flight at the same time, per worker; a quarter less than the worker's where there are other routes")
         .value("NUMBER", ""),
-    Key::later("limits.queue", "Requests waiting for a place, per worker"),
-    Key::later("limits.queue_timeout", "Longest wait for a place before 503"),
+    Key::new("limits.queue", "Requests waiting for a place, per worker; a quarter less than the worker's where there are other routes")
+        .value("NUMBER", ""),
+    Key::new("limits.queue_timeout", "Longest wait for a place before 503")
+        .value("DURATION", ""),
     Key::new("limits.request_timeout", "Longest time until the response head, then 504")
         .value("DURATION", ""),
     Key::new("limits.response_idle_timeout", "Longest silence within a response body")
         .value("DURATION", ""),
     Key::new("limits.after_response_timeout", "Longest work of a guest after its response")
         .value("DURATION", ""),
-    Key::later("limits.cpu_time", "CPU time of a guest per request"),
+    Key::new("limits.cpu_time", "CPU time of a guest per request, then 504")
+        .value("DURATION", ""),
     Key::new("limits.memory", "Memory of one instance: all its memories and tables together")
         .value("SIZE", ""),
 ];

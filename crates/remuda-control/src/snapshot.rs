@@ -39,6 +39,8 @@ pub struct RouteSnapshot {
     /// From the request head to the end of the response.
     pub seconds: Histogram,
     pub instances: InstanceCounts,
+    /// CPU time that its guests have used, in seconds.
+    pub guest_cpu_seconds: f64,
 }
 
 /// Open connections of a worker.
@@ -137,6 +139,7 @@ impl Snapshot {
             ours.seconds.add(&theirs.seconds);
             ours.instances.busy += theirs.instances.busy;
             ours.instances.idle += theirs.instances.idle;
+            ours.guest_cpu_seconds += theirs.guest_cpu_seconds;
         }
         for (reason, count) in &other.rejected {
             *self.rejected.entry(reason.clone()).or_default() += count;
@@ -191,6 +194,7 @@ mod tests {
             responses: [(status, count)].into(),
             seconds: histogram([count, 0, 0]),
             instances: InstanceCounts { busy: 1, idle: 2 },
+            guest_cpu_seconds: 0.5,
         };
         let mut all = Snapshot { routes: vec![route("/", 200, 3)], ..Snapshot::default() };
         let routes = vec![route("/", 200, 4), route("/api", 500, 1)];
@@ -198,6 +202,7 @@ mod tests {
         all.add(&other.clone().counters());
         assert_eq!(all.routes[0].responses[&200], 7);
         assert_eq!(all.routes[0].seconds.count(), 7);
+        assert_eq!(all.routes[0].guest_cpu_seconds, 1.0);
         assert_eq!(all.routes[0].instances, InstanceCounts { busy: 1, idle: 2 });
         assert_eq!(all.routes[1].responses[&500], 1);
         assert_eq!(all.in_flight, 0);

@@ -5,8 +5,9 @@
 //! with it. Invariants: the thread sleeps without any timer once no guest has been
 //! entered for [`IDLE_TICKS`], and entering one wakes it; what counts is the time that a
 //! guest has run since it was entered, not a tick that happens to fall into a short
-//! call. A guest that gave nobody else a turn for [`LONG_TURN`] is noted, so that whoever
-//! finds the event loop late can name it.
+//! call. What a guest uses is CPU time, not what passes while the kernel lets others run.
+//! A guest that gave nobody else a turn for [`LONG_TURN`] is noted, so that whoever finds
+//! the event loop late can name it.
 
 use std::{
     cell::Cell,
@@ -18,9 +19,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use wasmtime::UpdateDeadline;
+use rustix::time::{ClockId, clock_gettime};
+use wasmtime::{StoreContextMut, UpdateDeadline};
 
-use crate::program::RequestId;
+use crate::{
+    host::{self, HostState},
+    program::RequestId,
+};
 
 /// Time between two epochs.
 pub(crate) const TICK: Duration = Duration::from_millis(2);
@@ -29,20 +34,79 @@ pub(crate) const TICK: Duration = Duration::from_millis(2);
 const IDLE_TICKS: u32 = 50;
 
 thread_local! {
-    /// When the guest that this thread runs was entered.
-    static ENTERED: Cell<Option<Instant>> = const { Cell::new(None) };
-    /// Whether it has been interrupted since.
+    /// The turn of the guest that this thread runs.
+    static TURN: Cell<Option<Turn>> = const { Cell::new(None) };
+    /// Whether the last guest was interrupted during its turn.
     static INTERRUPTED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// What a guest does that meets a new epoch: goes on, or lets others go first.
-pub(crate) fn on_epoch() -> UpdateDeadline {
-    if ENTERED.get().is_some_and(|entered| entered.elapsed() < TURN) {
-        return UpdateDeadline::Continue(1);
+/// A guest's time on a thread.
+#[derive(Clone, Copy)]
+struct Turn {
+    entered: Instant,
+    /// Since the first epoch it has met, the thread's CPU time then, and what it had used
+    /// before. Asking for it costs a system call, which short turns do without.
+    metered: Option<(Duration, Duration)>,
+    /// What has been charged to requests already.
+    charged: Duration,
+}
+
+impl Turn {
+    /// CPU time since it began.
+    fn used(&self) -> Duration {
+        match self.metered {
+            None => self.entered.elapsed(),
+            Some((then, before)) => before + thread_time().saturating_sub(then),
+        }
+    }
+
+    /// Looks more closely from now on.
+    fn meter(&mut self) {
+        if self.metered.is_none() {
+            self.metered = Some((thread_time(), self.entered.elapsed().min(UNMETERED)));
+        }
+    }
+
+    /// What has come since the last time.
+    fn charge(&mut self) -> Duration {
+        let used = self.used();
+        let more = used.saturating_sub(self.charged);
+        self.charged = used;
+        more
+    }
+}
+
+/// Most that counts of the time before the first epoch that a turn has met: an epoch comes
+/// sooner, unless the kernel let others run.
+const UNMETERED: Duration = TICK.saturating_mul(5);
+
+/// CPU time that this thread has used.
+fn thread_time() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
+}
+
+/// What a guest does that meets a new epoch: goes on, lets others go first, or ends, because
+/// its request has nothing left to use.
+pub(crate) fn on_epoch(
+    mut store: StoreContextMut<'_, HostState>,
+) -> wasmtime::Result<UpdateDeadline> {
+    let Some(mut turn) = TURN.get() else { return Ok(UpdateDeadline::Continue(1)) };
+    turn.meter();
+    let used = turn.charge();
+    TURN.set(Some(turn));
+    if let Some(request) = store.data().request() {
+        request.charge(used)?;
+        request.check_deadline()?;
+    } else if let Some(request) = host::asking(&mut store)? {
+        // One of several is not ended alone; the others might still get their answers.
+        request.charge(used)?;
+    }
+    if turn.entered.elapsed() < LENGTH {
+        return Ok(UpdateDeadline::Continue(1));
     }
     INTERRUPTED.set(true);
     // wasmtime's own yield wakes its task at once, before all others.
-    UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))
+    Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
 }
 
 /// Whether the guest that this thread has just polled was interrupted, rather than
@@ -53,7 +117,7 @@ pub(crate) fn was_interrupted() -> bool {
 
 /// How long a guest may run before others get their turn. A tick more may pass before it
 /// is asked.
-const TURN: Duration = TICK;
+const LENGTH: Duration = TICK;
 
 /// A turn that lasted this long is noted: half of what makes the event loop stalled.
 const LONG_TURN: Duration = Duration::from_millis(50);
@@ -68,6 +132,23 @@ pub struct LongTurn {
     pub time: Duration,
 }
 
+/// CPU time of a turn.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Used {
+    pub(crate) all: Duration,
+    /// What no request has been charged with.
+    pub(crate) uncharged: Duration,
+}
+
+/// Ends a turn, also if it panics.
+struct Over;
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        TURN.set(None);
+    }
+}
+
 /// Drives the epoch of the engines it was made with.
 pub(crate) struct Ticker {
     shared: Arc<Shared>,
@@ -77,8 +158,6 @@ pub(crate) struct Ticker {
 struct Shared {
     /// Counts entries into guests; the thread looks whether it moved.
     entered: AtomicU64,
-    /// Counts ticks; what begins and ends in the same one has been short.
-    ticks: AtomicU64,
     longest_turn: Mutex<Option<LongTurn>>,
     asleep: AtomicBool,
     stopped: AtomicBool,
@@ -92,7 +171,6 @@ impl Ticker {
     pub(crate) fn start(engines: Vec<wasmtime::Engine>) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             entered: AtomicU64::new(0),
-            ticks: AtomicU64::new(0),
             longest_turn: Mutex::default(),
             asleep: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
@@ -106,25 +184,31 @@ impl Ticker {
     }
 
     /// Gives a guest its turn on this thread: `poll` polls it. `who` names it, should the
-    /// turn be a long one.
+    /// turn be a long one. A turn within a turn is part of that.
     pub(crate) fn turn<T>(
         &self,
         who: impl FnOnce() -> (Arc<str>, Option<RequestId>),
         poll: impl FnOnce() -> T,
-    ) -> T {
-        let (entered, ticks) = (Instant::now(), self.shared.ticks.load(Ordering::Relaxed));
-        ENTERED.set(Some(entered));
+    ) -> (T, Used) {
+        if TURN.get().is_some() {
+            return (poll(), Used::default());
+        }
+        let entered = Instant::now();
+        TURN.set(Some(Turn { entered, metered: None, charged: Duration::ZERO }));
+        let _over = Over;
         INTERRUPTED.set(false);
         self.shared.entered.fetch_add(1, Ordering::SeqCst);
         if self.shared.asleep.load(Ordering::SeqCst) {
             self.wake();
         }
         let polled = poll();
-        // Most turns are shorter than a tick, and need not ask for the time again.
-        if self.shared.ticks.load(Ordering::Relaxed) != ticks {
+        let Some(mut turn) = TURN.get() else { unreachable!("its end comes below") };
+        let uncharged = turn.charge();
+        let used = Used { all: turn.charged, uncharged };
+        if used.all >= TICK {
             self.note(entered.elapsed(), who);
         }
-        polled
+        (polled, used)
     }
 
     /// The longest of the long turns since the last call.
@@ -168,7 +252,6 @@ impl Shared {
             } else {
                 thread::park_timeout(TICK);
             }
-            self.ticks.fetch_add(1, Ordering::Relaxed);
             for engine in engines {
                 engine.increment_epoch();
             }

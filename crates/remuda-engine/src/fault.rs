@@ -1,5 +1,7 @@
 //! How a guest can fail to answer.
 
+use crate::call::{Exhausted, Stop};
+
 /// Why there is no response, or no more of it.
 ///
 /// `Display` is for the operator's log; what a client may read is decided by whoever
@@ -23,6 +25,12 @@ pub enum Fault {
     /// It needed more than `limits.memory` and ended because of that.
     #[error("guest ended after it was refused memory beyond limits.memory")]
     MemoryLimit,
+    /// It used up `limits.cpu_time`.
+    #[error("guest used more CPU than limits.cpu_time ({0:?}) and was ended")]
+    CpuTime(std::time::Duration),
+    /// It was still busy when its response was due.
+    #[error("guest was ended at its deadline")]
+    Deadline,
     /// The worker holds as many instances as it has room for.
     #[error("no room for another instance: {0}")]
     NoCapacity(String),
@@ -37,6 +45,9 @@ impl Fault {
         if let Some(exit) = error.downcast_ref::<wasmtime_wasi::I32Exit>() {
             return Self::Exit(exit.0);
         }
+        if let Some(stop) = error.downcast_ref::<Stop>() {
+            return Self::from(stop.exhausted);
+        }
         if memory_refused {
             return Self::MemoryLimit;
         }
@@ -47,12 +58,23 @@ impl Fault {
     pub(crate) fn from_instantiation(error: &wasmtime::Error, memory_refused: bool) -> Self {
         if error.is::<wasmtime::PoolConcurrencyLimitError>() {
             Self::NoCapacity(describe(error))
+        } else if let Some(stop) = error.downcast_ref::<Stop>() {
+            Self::from(stop.exhausted)
         } else if memory_refused {
             Self::MemoryLimit
         } else if error.is::<wasmtime::Trap>() {
             Self::Trap(describe(error))
         } else {
             Self::Instantiate(describe(error))
+        }
+    }
+}
+
+impl From<Exhausted> for Fault {
+    fn from(exhausted: Exhausted) -> Self {
+        match exhausted {
+            Exhausted::CpuTime(limit) => Self::CpuTime(limit),
+            Exhausted::Deadline => Self::Deadline,
         }
     }
 }

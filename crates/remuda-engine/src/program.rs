@@ -1,6 +1,16 @@
 //! A loaded component with the settings of its route.
 
-use std::{fmt, path::PathBuf, pin::pin, sync::Arc, task::Context, time::Duration};
+use std::{
+    fmt,
+    path::PathBuf,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::Context,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use http::{Method, Request, Response};
@@ -11,7 +21,7 @@ use wasmtime_wasi_http::{Error, handler::ProxyPre, p2, p3};
 
 use crate::{
     Engine, EngineError, Fault, GuestBody,
-    call::{Instance, Reuse, SharedPool, SinglePool},
+    call::{Allowance, Instance, Reuse, SharedPool, SinglePool},
     component::{HandlerWorld, check},
     engine::Shared,
     epoch,
@@ -63,8 +73,11 @@ pub(crate) struct Template {
     wasmtime: wasmtime::Engine,
     pre: ProxyPre<HostState>,
     grants: Grants,
+    pub(crate) cpu_time: Duration,
     pub(crate) after_response_timeout: Duration,
     pub(crate) engine: Arc<Shared>,
+    /// Nanoseconds of CPU that all guests have used.
+    used: AtomicU64,
 }
 
 impl Template {
@@ -73,19 +86,37 @@ impl Template {
         &self.grants.route
     }
 
-    /// Makes a fresh instance.
-    pub(crate) async fn instantiate(&self) -> Result<Instance, Fault> {
-        let state = HostState::new(&self.grants)
+    /// What a request of this route may use.
+    pub(crate) fn allowance(&self, id: RequestId, deadline: Instant) -> Arc<Allowance> {
+        Arc::new(Allowance::new(id, deadline, self.cpu_time))
+    }
+
+    /// Counts what guests of this route have used.
+    pub(crate) fn count(&self, used: Duration) {
+        let nanoseconds = u64::try_from(used.as_nanos()).unwrap_or(u64::MAX);
+        self.used.fetch_add(nanoseconds, Ordering::Relaxed);
+    }
+
+    /// Makes a fresh instance, which works for `request`.
+    pub(crate) async fn instantiate(
+        &self,
+        request: Option<Arc<Allowance>>,
+    ) -> Result<Instance, Fault> {
+        let mut state = HostState::new(&self.grants)
             .map_err(|error| Fault::Instantiate(format!("{error:#}")))?;
+        state.work_for(request);
         let mut store = Store::new(&self.wasmtime, state);
         store.limiter(|state| &mut state.limiter);
         store.set_epoch_deadline(1);
-        store.epoch_deadline_callback(|_store| Ok(epoch::on_epoch()));
+        store.epoch_deadline_callback(epoch::on_epoch);
         let instantiated = {
             let mut instantiating = pin!(self.pre.instantiate_async(&mut store));
             let who = || (Arc::clone(self.route()), None);
             let poll = |cx: &mut Context<'_>| {
-                self.engine.ticker.turn(who, || instantiating.as_mut().poll(cx))
+                let (polled, used) =
+                    self.engine.ticker.turn(who, || instantiating.as_mut().poll(cx));
+                self.count(used.all);
+                polled
             };
             std::future::poll_fn(poll).await
         };
@@ -130,8 +161,10 @@ impl Program {
             wasmtime: wasmtime.clone(),
             pre,
             grants,
+            cpu_time: route.limits.cpu_time,
             after_response_timeout: route.limits.after_response_timeout,
             engine: Arc::clone(&engine.shared),
+            used: AtomicU64::new(0),
         };
         let instances = effective_instances(handler, route);
         let probe = |fault| EngineError::Probe { route: route.path.clone(), fault };
@@ -156,9 +189,10 @@ impl Program {
         &self.inner.instances
     }
 
-    /// Answers one request.
+    /// Answers one request, by `deadline`.
     ///
-    /// `held` is dropped when both the response body and the guest's work on it have
+    /// A guest that is busy at its deadline is ended by it; for one that waits, whoever
+    /// calls must see to it, by dropping this future. `held` is dropped when both the response body and the guest's work on it have
     /// ended, also if that is because this future or the body were dropped.
     ///
     /// # Errors
@@ -167,6 +201,7 @@ impl Program {
         &self,
         request: Request<B>,
         id: RequestId,
+        deadline: Instant,
         held: H,
     ) -> Result<Response<GuestBody<H>>, Fault>
     where
@@ -176,8 +211,8 @@ impl Program {
     {
         let head_only = request.method() == Method::HEAD;
         let response = match &self.inner.pool {
-            Pool::Single(pool) => pool.call(request, id, held).await?,
-            Pool::Shared(pool) => pool.call(request, id, held).await?,
+            Pool::Single(pool) => pool.call(request, id, deadline, held).await?,
+            Pool::Shared(pool) => pool.call(request, id, deadline, held).await?,
         };
         Ok(if head_only { GuestBody::without_content(response) } else { response })
     }
@@ -189,6 +224,16 @@ impl Program {
             Pool::Single(pool) => pool.instance_counts(),
             Pool::Shared(pool) => pool.instance_counts(),
         }
+    }
+
+    /// CPU time that guests have used.
+    #[must_use]
+    pub fn cpu_time(&self) -> Duration {
+        let template = match &self.inner.pool {
+            Pool::Single(pool) => pool.template(),
+            Pool::Shared(pool) => pool.template(),
+        };
+        Duration::from_nanos(template.used.load(Ordering::Relaxed))
     }
 
     /// Retires instances that have been idle for too long.

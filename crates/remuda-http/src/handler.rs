@@ -1,5 +1,7 @@
 //! Whoever answers requests.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
@@ -29,5 +31,7 @@ pub struct Ticket {
     pub route: usize,
     /// Names the request in logs.
     pub id: u64,
+    /// When the response head must be there; what comes later is not wanted.
+    pub deadline: Instant,
     pub permit: Permit,
 }

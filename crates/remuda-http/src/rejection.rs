@@ -39,6 +39,8 @@ pub enum Rejection {
     MemoryBudget,
     #[error("the handler did not answer in time")]
     Deadline,
+    #[error("the handler needed more processor time than it may have")]
+    CpuTime,
     #[error("the handler failed")]
     GuestTrap,
     #[error("the handler gave no valid response")]
@@ -68,7 +70,7 @@ impl Rejection {
             Self::QueueFull | Self::QueueTimeout | Self::MemoryBudget => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
-            Self::Deadline => StatusCode::GATEWAY_TIMEOUT,
+            Self::Deadline | Self::CpuTime => StatusCode::GATEWAY_TIMEOUT,
             Self::GuestTrap | Self::GuestError | Self::MemoryLimit => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
@@ -88,6 +90,7 @@ impl Rejection {
             Self::QueueTimeout => "queue_timeout",
             Self::MemoryBudget => "memory_budget",
             Self::Deadline => "deadline",
+            Self::CpuTime => "cpu_time",
             Self::GuestTrap => "guest_trap",
             Self::GuestError => "guest_error",
             Self::MemoryLimit => "memory_limit",
@@ -103,7 +106,11 @@ impl Rejection {
             | Self::BodyTooLarge
             | Self::BodyTimeout => Fault::Client,
             Self::QueueFull | Self::QueueTimeout | Self::MemoryBudget => Fault::Host,
-            Self::Deadline | Self::GuestTrap | Self::GuestError | Self::MemoryLimit => Fault::Guest,
+            Self::Deadline
+            | Self::CpuTime
+            | Self::GuestTrap
+            | Self::GuestError
+            | Self::MemoryLimit => Fault::Guest,
         }
     }
 
@@ -116,7 +123,7 @@ impl Rejection {
             }
             Self::QueueFull | Self::QueueTimeout => "connection_limit_reached",
             Self::MemoryBudget | Self::MemoryLimit => "proxy_internal_error",
-            Self::Deadline => "http_response_timeout",
+            Self::Deadline | Self::CpuTime => "http_response_timeout",
             Self::GuestTrap | Self::GuestError => "http_response_incomplete",
         }
     }

@@ -7,7 +7,7 @@ use http::{
     uri::{Authority, PathAndQuery, Scheme},
 };
 use hyper::{body::Incoming, service::service_fn};
-use tokio::time::timeout;
+use tokio::time::timeout_at;
 
 use crate::{
     Handler, Rejection, RequestBody, RequestInFlight, ResponseBody, Ticket,
@@ -110,11 +110,13 @@ impl<H: Handler> Connection<H> {
 
         let http = &shared.config.http;
         let (body, verdict) = RequestBody::new(incoming, http.max_body, http.body_timeout)?;
-        let permit = shared.admission.admit(RequestInFlight { id, route, started }).await?;
-        let ticket = Ticket { route, id, permit };
-        let limit = shared.config.routes[route].limits.request_timeout;
+        let deadline = started + shared.config.routes[route].limits.request_timeout;
+        let request = RequestInFlight { id, route, started };
+        let permit = shared.admission.admit(request, deadline).await?;
+        let ticket = Ticket { route, id, deadline, permit };
         let handled = shared.handler.handle(Request::from_parts(parts, body), ticket);
-        let result = timeout(limit, handled).await.unwrap_or(Err(Rejection::Deadline));
+        let handled = timeout_at(deadline.into(), handled);
+        let result = handled.await.unwrap_or(Err(Rejection::Deadline));
         // Whatever a guest makes of a body that broke a limit, it is not the one to blame.
         match verdict.and_then(|verdict| verdict.rejection()) {
             Some(rejection) => Err(rejection),

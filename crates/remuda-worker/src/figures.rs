@@ -4,7 +4,7 @@
 //! figures and the messages of the control socket.
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
@@ -25,6 +25,7 @@ pub(crate) struct Figures {
     pub(crate) programs: Weak<Programs>,
     pub(crate) outbound: Arc<OutboundTimes>,
     pub(crate) stalls: Cell<u64>,
+    pub(crate) last_cpu_times: RefCell<Vec<Duration>>,
 }
 
 /// Outgoing requests' time to the response head, by authority.
@@ -42,12 +43,15 @@ impl Figures {
     pub(crate) fn snapshot(&self) -> Snapshot {
         let reading = self.observer.read();
         let Reading { unrouted, load, .. } = &reading;
-        let instances = self.programs.upgrade().map(|programs| programs.instance_counts());
-        let instances = instances.unwrap_or_default();
+        let instances = self.instances();
         let counts = instances.into_iter().chain(std::iter::repeat(InstanceCounts::default()));
-        let routes = self.routes.iter().zip(&reading.routes).zip(counts);
-        let mut routes: Vec<RouteSnapshot> =
-            routes.map(|((name, route), counts)| route_snapshot(name, route, counts)).collect();
+        let routes = self.routes.iter().zip(&reading.routes).zip(counts).zip(self.cpu_times());
+        let mut routes: Vec<RouteSnapshot> = routes
+            .map(|(((name, route), counts), cpu)| RouteSnapshot {
+                guest_cpu_seconds: cpu.as_secs_f64(),
+                ..route_snapshot(name, route, counts)
+            })
+            .collect();
         // Requests of no route have a name that no route has, and their own line once there
         // were any.
         if !unrouted.responses.is_empty() {
@@ -71,6 +75,22 @@ impl Figures {
     }
 }
 
+impl Figures {
+    fn instances(&self) -> Vec<InstanceCounts> {
+        self.programs.upgrade().map(|programs| programs.instance_counts()).unwrap_or_default()
+    }
+
+    /// What the guests of each route have used; what it was at last, when they are gone.
+    fn cpu_times(&self) -> Vec<Duration> {
+        if let Some(programs) = self.programs.upgrade() {
+            self.last_cpu_times.replace(programs.cpu_times());
+        }
+        let mut times = self.last_cpu_times.borrow().clone();
+        times.resize(self.routes.len(), Duration::ZERO);
+        times
+    }
+}
+
 fn named(counts: &BTreeMap<&'static str, u64>) -> BTreeMap<String, u64> {
     counts.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
 }
@@ -81,6 +101,7 @@ fn route_snapshot(name: &str, route: &RouteReading, instances: InstanceCounts) -
         responses: route.responses.clone(),
         seconds: seconds(&route.times),
         instances,
+        guest_cpu_seconds: 0.0,
     }
 }
 

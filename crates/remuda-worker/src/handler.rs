@@ -1,5 +1,7 @@
 //! From a request to a guest and back.
 
+use std::time::Duration;
+
 use http::{Request, Response};
 use http_body_util::BodyExt as _;
 use remuda_control::InstanceCounts;
@@ -25,6 +27,11 @@ impl Programs {
             .collect()
     }
 
+    /// CPU time that the guests of each route have used.
+    pub(crate) fn cpu_times(&self) -> Vec<Duration> {
+        self.routes.iter().map(|(_, program)| program.cpu_time()).collect()
+    }
+
     /// Retires instances that nobody has needed for a while.
     pub(crate) fn sweep(&self) {
         for (_, program) in &self.routes {
@@ -44,12 +51,15 @@ impl Handler for Guests {
         request: Request<RequestBody>,
         ticket: Ticket,
     ) -> Result<Response<Self::Body>, Rejection> {
-        let Ticket { route, id, permit } = ticket;
+        let Ticket { route, id, deadline, permit } = ticket;
         let (path, program) = &self.0.routes[route];
         let id = RequestId(id);
         let request = request.map(|body| body.map_err(to_guest));
-        program.call(request, id, permit).await.map_err(|fault| {
-            tracing::warn!(route = path.as_str(), request = %id, "{fault}");
+        program.call(request, id, deadline, permit).await.map_err(|fault| {
+            // Whoever waits at a deadline says so, whatever the guest was doing.
+            if fault != Fault::Deadline {
+                tracing::warn!(route = path.as_str(), request = %id, "{fault}");
+            }
             to_client(&fault)
         })
     }
@@ -76,6 +86,8 @@ fn to_client(fault: &Fault) -> Rejection {
         | Fault::InvalidResponse(_)
         | Fault::Instantiate(_) => Rejection::GuestError,
         Fault::MemoryLimit => Rejection::MemoryLimit,
+        Fault::CpuTime(_) => Rejection::CpuTime,
+        Fault::Deadline => Rejection::Deadline,
         Fault::NoCapacity(_) => Rejection::MemoryBudget,
     }
 }

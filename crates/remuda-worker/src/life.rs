@@ -1,7 +1,7 @@
 //! A worker's life after its boot: serve until told to drain, drain, end.
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     pin::{Pin, pin},
     sync::Arc,
     time::Duration,
@@ -79,6 +79,7 @@ async fn serve_and_drain(life: Life, orders: ControlReader<ToWorker>, outbox: Ou
         programs: Arc::downgrade(&programs),
         outbound: life.outbound,
         stalls: Cell::new(0),
+        last_cpu_times: RefCell::default(),
     };
     let (serve, told_to_serve) = (Notify::new(), Cell::new(false));
     let mut orders = Orders {

@@ -4,9 +4,14 @@
 //! |---|---|
 //! | `/` | a line: `instance=RANDOM served=NUMBER in-flight=NUMBER` |
 //! | `/together?TEXT` | the same, once two requests are in this instance; each prints before and after that wait |
+//! | `/wait?MS` | the same, after a wait |
+//! | `/spin?MS` | the same, after as much work without a pause |
+//! | `/after?MS` | the same; afterwards it waits, and prints `after done` |
 //! | `/break` | the head and the beginning of a body, then a trap |
 
 use std::cell::Cell;
+use std::hint::black_box;
+use std::time::{Duration, Instant};
 
 use wasip3::clocks::monotonic_clock;
 use wasip3::http::types::{ErrorCode, Fields, Request, Response};
@@ -34,13 +39,17 @@ impl wasip3::exports::http::handler::Guest for Witness {
         IN_FLIGHT.set(IN_FLIGHT.get() + 1);
         let target = request.get_path_with_query().unwrap_or_default();
         let (path, text) = target.split_once('?').unwrap_or((&target, ""));
-        if path == "/together" {
-            together(text).await;
+        let time = Duration::from_millis(text.parse().unwrap_or_default());
+        match path {
+            "/together" => together(text).await,
+            "/wait" => wait(time).await,
+            "/spin" => spin(time),
+            _ => {}
         }
         let (instance, served) = (INSTANCE.with(|id| *id), SERVED.get());
         let line =
             format!("instance={instance:016x} served={served} in-flight={}\n", IN_FLIGHT.get());
-        let breaks = path == "/break";
+        let (breaks, goes_on) = (path == "/break", path == "/after");
         let (mut body, contents) = wit_stream::new();
         let (_, trailers) = wit_future::new(|| Ok(None));
         let (response, _) = Response::new(Fields::new(), Some(contents), trailers);
@@ -51,8 +60,26 @@ impl wasip3::exports::http::handler::Guest for Witness {
                 core::arch::wasm32::unreachable();
             }
             IN_FLIGHT.set(IN_FLIGHT.get() - 1);
+            drop(body);
+            if goes_on {
+                wait(time).await;
+                println!("after done");
+            }
         });
         Ok(response)
+    }
+}
+
+async fn wait(time: Duration) {
+    monotonic_clock::wait_for(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)).await;
+}
+
+fn spin(time: Duration) {
+    let start = Instant::now();
+    while start.elapsed() < time {
+        for round in 0..10_000 {
+            black_box(round);
+        }
     }
 }
 

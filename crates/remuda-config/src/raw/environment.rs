@@ -90,9 +90,9 @@ mod tests {
             ),
             ("REMUDA_ADMIN", 1, ""),
             (
-                "REMUDA_LIMITS__CPU_TIME",
+                "REMUDA_WORKERS__BLOCKING_THREADS",
                 0,
-                "REMUDA_LIMITS__CPU_TIME: is not available yet; remove it",
+                "REMUDA_WORKERS__BLOCKING_THREADS: is not available yet; remove it",
             ),
             (
                 "REMUDA_",

@@ -60,7 +60,7 @@ path = "api"
 host = "example.com:80"
 executor = "auto"
 bind = ":80"
-limits = { concurrency = 2000, request_timeout = "11s", queue = 3 }
+limits = { concurrency = 2000, request_timeout = "11s", queue = 3000 }
 instances = { mode = "fresh", max_requests = 3 }
 env = { "" = "x", LIST = [1] }
 mounts = [
@@ -99,8 +99,8 @@ path = "/c/"
     remuda.toml:7: route[0].host: has a port, and routes match every port; write "example.com"
     remuda.toml:8: route[0].executor: is not available yet; remove it
     remuda.toml:9: route[0].bind: does not belong here; move it above the first [[route]]
-    remuda.toml:10: route[0].limits.queue: is not available yet; remove it
     remuda.toml:10: route[0].limits.concurrency: 2000 is above the worker's 1000; lower it, or raise limits.concurrency
+    remuda.toml:10: route[0].limits.queue: 3000 is above the worker's 1000; lower it, or raise limits.queue
     remuda.toml:10: route[0].limits.request_timeout: 11s is above the worker's 10s; lower it, or raise limits.request_timeout
     remuda.toml:11: route[0].instances.max_requests: means nothing to a fresh instance; remove it, or set the mode to reuse
     remuda.toml:12: route[0].env: a variable's name is not empty and has no = and no NUL; try env = { NAME = "value" }

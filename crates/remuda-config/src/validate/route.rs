@@ -13,9 +13,9 @@ use crate::{
     source::Source,
     validate::{
         Folders, Reader, Scope, env, instances, mounts,
-        server::{CONCURRENCY, MEMORY},
+        server::{CONCURRENCY, MEMORY, QUEUE},
     },
-    value::{HostPath, Kind, RouteHost, RoutePath, Time},
+    value::{HostPath, Kind, Number, RouteHost, RoutePath, Time},
 };
 
 /// What the routes take over from the server.
@@ -112,31 +112,53 @@ fn route(
 const ROOM_FOR_OTHERS: u64 = 4;
 
 fn limits(read: &mut Reader<'_>, server: &Worker<'_>, alone: bool) -> Option<RouteLimits> {
-    const PLACES: &str = "limits.concurrency";
     let own = server.limits;
-    let all = own.map(|limits| limits.concurrency as u64);
-    let is_given = read.has(PLACES);
-    let mut concurrency = limit(read, server, PLACES, &CONCURRENCY, all);
-    if let Some(all) = all.filter(|_| !alone && !is_given) {
-        let share = all - all / ROOM_FOR_OTHERS;
-        let reason = format!("the worker's {all}, less a quarter for the other routes");
-        read.record(PLACES, share.to_string(), &Source::Default, Some(reason));
-        concurrency = Some(share);
-    }
+    let mut share = |path, kind, worker: Option<usize>| {
+        let all = worker.map(|places| places as u64);
+        share(read, server, alone, (path, kind), all)
+    };
+    let concurrency =
+        share("limits.concurrency", CONCURRENCY, own.map(|limits| limits.concurrency));
+    let queue = share("limits.queue", QUEUE, own.map(|limits| limits.queue));
     let mut time = |path, worker| limit(read, server, path, &Time, worker);
+    let queue_timeout = time("limits.queue_timeout", own.map(|own| own.queue_timeout));
     let request_timeout = time("limits.request_timeout", own.map(|own| own.request_timeout));
     let response_idle_timeout =
         time("limits.response_idle_timeout", own.map(|own| own.response_idle_timeout));
     let after_response_timeout =
         time("limits.after_response_timeout", own.map(|own| own.after_response_timeout));
+    let cpu_time = time("limits.cpu_time", own.map(|own| own.cpu_time));
     let memory = limit(read, server, "limits.memory", &MEMORY, own.map(|own| own.memory));
     Some(RouteLimits {
         concurrency: concurrency? as usize,
+        queue: queue? as usize,
+        queue_timeout: queue_timeout?,
         request_timeout: request_timeout?,
         response_idle_timeout: response_idle_timeout?,
         after_response_timeout: after_response_timeout?,
+        cpu_time: cpu_time?,
         memory: memory?,
     })
+}
+
+/// A route's own limit, or its share of the worker's.
+fn share(
+    read: &mut Reader<'_>,
+    server: &Worker<'_>,
+    alone: bool,
+    (path, kind): (&'static str, Number),
+    worker: Option<u64>,
+) -> Option<u64> {
+    let is_given = read.has(path);
+    let own = limit(read, server, path, &kind, worker);
+    let Some(all) = worker.filter(|_| !alone && !is_given) else { return own };
+    let share = all - all / ROOM_FOR_OTHERS;
+    if share == all {
+        return own;
+    }
+    let reason = format!("the worker's {all}, less a quarter for the other routes");
+    read.record(path, share.to_string(), &Source::Default, Some(reason));
+    Some(share)
 }
 
 /// A route's own limit, or the worker's, which bounds it.

@@ -92,6 +92,7 @@ pub(crate) fn server(
 pub(crate) const MANY: u64 = 1_000_000;
 /// A route may have as much as a server, so both use the same kinds.
 pub(crate) const CONCURRENCY: Number = Number(1, MANY);
+pub(crate) const QUEUE: Number = Number(0, MANY);
 /// One page of WebAssembly, and all that 32 bits can address.
 pub(crate) const MEMORY: Size = Size(64 * bytesize::KIB, 4 * bytesize::GIB);
 /// hyper reads into a buffer that cannot be smaller.
@@ -110,11 +111,12 @@ fn cache(read: &mut Reader<'_>, environment: &[(String, String)]) -> Option<Path
 
 fn limits(read: &mut Reader<'_>) -> Option<Limits> {
     let concurrency = read.take("limits.concurrency", &CONCURRENCY);
-    let queue = read.take("limits.queue", &Number(0, MANY));
+    let queue = read.take("limits.queue", &QUEUE);
     let queue_timeout = read.take("limits.queue_timeout", &Time);
     let request_timeout = read.take("limits.request_timeout", &Time);
     let response_idle_timeout = read.take("limits.response_idle_timeout", &Time);
     let after_response_timeout = read.take("limits.after_response_timeout", &Time);
+    let cpu_time = read.take("limits.cpu_time", &Time);
     let memory = read.take("limits.memory", &MEMORY);
     Some(Limits {
         concurrency: concurrency? as usize,
@@ -123,6 +125,7 @@ fn limits(read: &mut Reader<'_>) -> Option<Limits> {
         request_timeout: request_timeout?,
         response_idle_timeout: response_idle_timeout?,
         after_response_timeout: after_response_timeout?,
+        cpu_time: cpu_time?,
         memory: memory?,
     })
 }

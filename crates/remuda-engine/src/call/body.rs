@@ -35,7 +35,7 @@ enum Rest<H> {
     /// An instance that runs while this body is polled.
     Single { body: WasiBody, guest: Guest, held: H },
     /// An instance that drives itself.
-    Shared { body: WasiBody, lease: Lease, _held: H },
+    Shared { body: WasiBody, lease: Lease, held: H },
 }
 
 impl<H: Send + Unpin + 'static> GuestBody<H> {
@@ -54,11 +54,8 @@ impl<H: Send + Unpin + 'static> GuestBody<H> {
     /// The body of one request of a shared instance.
     pub(super) fn shared(outgoing: Outgoing, lease: Lease, held: H) -> Response<Self> {
         Self::build(outgoing, |body| match body {
-            Some(body) => Rest::Shared { body, lease, _held: held },
-            None => {
-                lease.complete();
-                Rest::Nothing { _held: Some(held) }
-            }
+            Some(body) => Rest::Shared { body, lease, held },
+            None => Rest::Nothing { _held: lease.complete(held) },
         })
     }
 
@@ -84,7 +81,7 @@ impl<H: Send + Unpin + 'static> GuestBody<H> {
         match body.rest {
             Rest::Nothing { .. } => {}
             Rest::Single { body, guest, held } => guest.detach(Some(body), held),
-            Rest::Shared { body, lease, _held } => lease.detach(body, _held),
+            Rest::Shared { body, lease, held } => lease.detach(body, held),
         }
         let nothing =
             Self { data: Bytes::new(), trailers: None, rest: Rest::Nothing { _held: None } };
@@ -119,7 +116,7 @@ impl<H: Send + Unpin + 'static> Body for GuestBody<H> {
             match std::mem::replace(&mut self.rest, Rest::Nothing { _held: None }) {
                 _ if failed => {}
                 Rest::Nothing { .. } => {}
-                Rest::Shared { lease, .. } => lease.complete(),
+                Rest::Shared { lease, held, .. } => drop(lease.complete(held)),
                 Rest::Single { mut guest, held, .. } => {
                     guest.body_has_ended();
                     if guest.poll(cx).is_pending() {

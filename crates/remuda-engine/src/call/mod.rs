@@ -11,6 +11,7 @@
 //! it becomes a broken body; what is left of a guest after its response goes on in a
 //! task with a deadline.
 
+mod allowance;
 mod body;
 mod instance;
 mod outgoing;
@@ -18,6 +19,7 @@ mod run;
 mod shared;
 mod single;
 
+pub(crate) use allowance::{Allowance, Exhausted, Stop};
 pub use body::GuestBody;
 pub(crate) use instance::{Instance, Reuse};
 pub(crate) use shared::SharedPool;

@@ -21,7 +21,8 @@ use wasmtime_wasi_http::{
     p3::{self, bindings::Service},
 };
 
-use crate::{Fault, RequestId, host::HostState};
+use super::Allowance;
+use crate::{Fault, host::HostState};
 
 /// What a guest and whoever polls it tell each other: the guest leaves its response
 /// head, the other one says when it has all of the body.
@@ -62,14 +63,14 @@ pub(super) async fn run_03_to_end<B>(
     accessor: &Accessor<HostState, HasSelf<HostState>>,
     service: &Service,
     request: Request<B>,
-    id: RequestId,
+    allowance: Arc<Allowance>,
     slot: HeadSlot,
 ) -> wasmtime::Result<()>
 where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Error>,
 {
-    let head = run_03(accessor, service, request, id).await?;
+    let head = run_03(accessor, service, request, allowance).await?;
     if head.is_err() {
         slot.body_has_ended();
     }
@@ -109,7 +110,7 @@ pub(super) async fn run_03<B>(
     accessor: &Accessor<HostState, HasSelf<HostState>>,
     service: &Service,
     request: Request<B>,
-    id: RequestId,
+    allowance: Arc<Allowance>,
 ) -> wasmtime::Result<Head>
 where
     B: Body<Data = Bytes> + Send + 'static,
@@ -133,7 +134,7 @@ where
         );
         let request = state.table.push(request)?;
         let call = handle.start_call_concurrent(&mut store, (request,))?;
-        store.data_mut().begin(call.task(), id);
+        store.data_mut().begin(call.task(), allowance);
         wasmtime::error::Ok((call, request_io))
     })?;
     let (outcome,) = handle.finish_call_concurrent(accessor, call).await?;

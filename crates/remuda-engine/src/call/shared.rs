@@ -5,8 +5,10 @@
 //! takes a request only while it has a place free, has not burnt its turn and has not
 //! been retired; a lease that is dropped before its response was complete retires the
 //! instance, because a guest task cannot be ended alone; a retired instance ends when
-//! its last lease has.
+//! its last lease has. What a guest still does after the last response holds that
+//! request's place, and has an end (see [`afterwork`]).
 
+mod afterwork;
 mod drive;
 mod turn;
 
@@ -29,7 +31,8 @@ use tokio::{
 };
 use wasmtime_wasi_http::{Error, WasiBody};
 
-use super::{GuestBody, Reuse, instance::Counted, outgoing::Outgoing};
+use self::afterwork::Afterwork;
+use super::{Allowance, GuestBody, Reuse, instance::Counted, outgoing::Outgoing};
 use crate::{
     Fault, RequestId,
     program::{InstanceCounts, Template},
@@ -37,7 +40,7 @@ use crate::{
 
 /// The instances of a program that take requests.
 pub(crate) struct SharedPool {
-    template: Template,
+    template: Arc<Template>,
     reuse: Reuse,
     open: Mutex<Vec<Handle>>,
     /// Instances that have not ended, open or not.
@@ -57,7 +60,7 @@ struct Handle {
 /// A request on its way into an instance.
 struct Job {
     request: Request<WasiBody>,
-    id: RequestId,
+    allowance: Arc<Allowance>,
     reply: oneshot::Sender<Result<Outgoing, Fault>>,
 }
 
@@ -71,9 +74,11 @@ struct State {
     retired: AtomicBool,
     /// A request was given up while the guest still worked on it.
     cancelled: AtomicBool,
-    /// Why it ended, for the requests that were in it.
-    fault: Mutex<Option<Fault>>,
+    /// Why it ended, for the requests that were in it, and whose fault that was if one alone
+    /// is to blame.
+    fault: Mutex<Option<(Fault, Option<RequestId>)>>,
     idle_since: Mutex<Option<Instant>>,
+    afterwork: Afterwork,
     driver: AtomicWaker,
 }
 
@@ -81,15 +86,16 @@ struct State {
 pub(super) struct Lease {
     pool: Arc<SharedPool>,
     state: Arc<State>,
+    allowance: Arc<Allowance>,
     completed: bool,
 }
 
 impl SharedPool {
     /// Makes a first instance to see that it can be done, and keeps it.
     pub(crate) async fn start(template: Template, reuse: Reuse) -> Result<Arc<Self>, Fault> {
-        let pool =
-            Arc::new(Self { template, reuse, open: Mutex::default(), alive: Arc::default() });
-        let first = pool.start_instance().await?;
+        let (template, open) = (Arc::new(template), Mutex::default());
+        let pool = Arc::new(Self { template, reuse, open, alive: Arc::default() });
+        let first = pool.start_instance(None).await?;
         pool.open.lock().unwrap_or_else(PoisonError::into_inner).push(first);
         Ok(pool)
     }
@@ -99,6 +105,7 @@ impl SharedPool {
         self: &Arc<Self>,
         request: Request<B>,
         id: RequestId,
+        deadline: Instant,
         held: H,
     ) -> Result<Response<GuestBody<H>>, Fault>
     where
@@ -107,12 +114,13 @@ impl SharedPool {
         H: Send + Unpin + 'static,
     {
         let (reply, answer) = oneshot::channel();
+        let allowance = self.template.allowance(id, deadline);
         let request = request.map(|body| body.map_err(Into::into).boxed_unsync());
-        let mut job = Job { request, id, reply };
+        let mut job = Job { request, allowance: Arc::clone(&allowance), reply };
         let lease = loop {
-            let (lease, jobs) = match self.reserve() {
+            let (lease, jobs) = match self.reserve(&allowance) {
                 Some(reserved) => reserved,
-                None => self.add_instance().await?,
+                None => self.add_instance(&allowance).await?,
             };
             match jobs.send(job) {
                 Ok(()) => break lease,
@@ -123,7 +131,7 @@ impl SharedPool {
         match answer.await {
             Ok(Ok(outgoing)) => Ok(GuestBody::shared(outgoing, lease, held)),
             Ok(Err(fault)) => {
-                lease.complete();
+                lease.complete(held);
                 Err(fault)
             }
             Err(_) => Err(lease.lost()),
@@ -132,8 +140,15 @@ impl SharedPool {
 
     /// Retires instances that have been idle for too long.
     pub(crate) fn sweep(&self) {
+        let limit = self.template.after_response_timeout;
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.retain(|handle| !handle.state.is_idle_for(self.reuse));
+        open.retain(|handle| {
+            !handle.state.is_idle_for(self.reuse) && !handle.state.afterwork.may_hide(limit)
+        });
+    }
+
+    pub(crate) fn template(&self) -> &Template {
+        &self.template
     }
 
     pub(crate) fn instance_counts(&self) -> InstanceCounts {
@@ -146,42 +161,46 @@ impl SharedPool {
     }
 
     /// A place in an open instance, the last one added first.
-    fn reserve(self: &Arc<Self>) -> Option<(Lease, Jobs)> {
+    fn reserve(self: &Arc<Self>, allowance: &Arc<Allowance>) -> Option<(Lease, Jobs)> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.retain(|handle| {
             !handle.state.is_retired() && self.reuse.allows_another(handle.served)
         });
         let handle = open.iter_mut().rev().find(|handle| handle.state.has_place(self.reuse))?;
-        Some((self.lease(handle), handle.jobs.clone()))
+        Some((self.lease(handle, allowance), handle.jobs.clone()))
     }
 
-    fn lease(self: &Arc<Self>, handle: &mut Handle) -> Lease {
+    fn lease(self: &Arc<Self>, handle: &mut Handle, allowance: &Arc<Allowance>) -> Lease {
         handle.served += 1;
         handle.state.in_flight.fetch_add(1, Ordering::Relaxed);
-        Lease { pool: Arc::clone(self), state: Arc::clone(&handle.state), completed: false }
+        Lease {
+            pool: Arc::clone(self),
+            state: Arc::clone(&handle.state),
+            allowance: Arc::clone(allowance),
+            completed: false,
+        }
     }
 
     /// A place in a new instance, which is open for others from now on.
-    async fn add_instance(self: &Arc<Self>) -> Result<(Lease, Jobs), Fault> {
-        let mut handle = self.start_instance().await?;
-        let reserved = (self.lease(&mut handle), handle.jobs.clone());
+    async fn add_instance(
+        self: &Arc<Self>,
+        allowance: &Arc<Allowance>,
+    ) -> Result<(Lease, Jobs), Fault> {
+        let mut handle = self.start_instance(Some(Arc::clone(allowance))).await?;
+        let reserved = (self.lease(&mut handle, allowance), handle.jobs.clone());
         self.open.lock().unwrap_or_else(PoisonError::into_inner).push(handle);
         Ok(reserved)
     }
 
-    async fn start_instance(&self) -> Result<Handle, Fault> {
+    async fn start_instance(&self, request: Option<Arc<Allowance>>) -> Result<Handle, Fault> {
         let state = Arc::new(State::default());
         state.mark_idle();
         let alive = Counted::new(Arc::clone(&self.alive));
-        let instance = self.template.instantiate().await?;
+        let mut instance = self.template.instantiate(request).await?;
+        instance.store.data_mut().work_for(None);
         let (jobs, incoming) = mpsc::unbounded_channel();
-        let surroundings = drive::Surroundings {
-            engine: Arc::clone(&self.template.engine),
-            route: Arc::clone(self.template.route()),
-            after_response_timeout: self.template.after_response_timeout,
-            _alive: alive,
-        };
-        let driver = drive::drive(instance, incoming, Arc::clone(&state), surroundings);
+        let template = Arc::clone(&self.template);
+        let driver = drive::drive(instance, incoming, Arc::clone(&state), template, alive);
         // Tokio counts what a task does and makes it wait when it was much. An instance has
         // the work of many requests, and turns of its own.
         self.template.engine.tasks.spawn(unconstrained(driver));
@@ -216,22 +235,29 @@ impl State {
         *self.idle_since.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
-    /// Ends the life of the instance; `fault` is what its requests hear.
-    fn fail(&self, fault: Fault) {
+    /// Ends the life of the instance; `fault` is what its requests hear, or that one of them
+    /// which is to blame.
+    fn fail(&self, fault: Fault, blame: Option<RequestId>) {
         self.retired.store(true, Ordering::Relaxed);
-        self.fault.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(fault);
+        self.fault.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert((fault, blame));
     }
 
-    /// Why the instance failed, if it did.
-    fn fault(&self) -> Option<Fault> {
-        self.fault.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Why the instance failed, if it did, as this request hears it.
+    fn fault(&self, request: RequestId) -> Option<Fault> {
+        let fault = self.fault.lock().unwrap_or_else(PoisonError::into_inner);
+        fault.as_ref().map(|(fault, blame)| match blame {
+            Some(other) if *other != request => {
+                Fault::Trap(format!("request {other} in the same instance: {fault}"))
+            }
+            _ => fault.clone(),
+        })
     }
 }
 
 impl Lease {
     /// Why the instance failed, if it did.
     pub(super) fn fault(&self) -> Option<Fault> {
-        self.state.fault()
+        self.state.fault(self.allowance.id)
     }
 
     /// Why there is no answer.
@@ -239,9 +265,18 @@ impl Lease {
         self.fault().unwrap_or_else(|| Fault::Trap("the instance ended".to_owned()))
     }
 
-    /// The response is complete: the instance can go on serving.
-    pub(super) fn complete(mut self) {
+    /// The response is complete: the instance can go on serving. Gives `held` back, unless
+    /// it is dropped when what the guest still does has ended.
+    pub(super) fn complete<H: Send + 'static>(mut self, held: H) -> Option<H> {
         self.completed = true;
+        if self.state.in_flight.load(Ordering::Relaxed) > 1 {
+            return Some(held);
+        }
+        let held = self.state.afterwork.hold(held);
+        if held.is_none() {
+            self.state.driver.wake();
+        }
+        held
     }
 
     /// Lets the response go on without anybody reading it.
@@ -249,10 +284,9 @@ impl Lease {
         let limit = self.pool.template.after_response_timeout;
         let tasks = self.pool.template.engine.tasks.clone();
         tasks.spawn(async move {
-            let _held = held;
             let discard = async { while let Some(Ok(_)) = body.frame().await {} };
             if tokio::time::timeout(limit, discard).await.is_ok() {
-                self.complete();
+                self.complete(held);
             }
         });
     }
@@ -261,6 +295,7 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         if !self.completed {
+            self.allowance.give_up();
             self.state.cancelled.store(true, Ordering::Relaxed);
             self.state.retired.store(true, Ordering::Relaxed);
         }

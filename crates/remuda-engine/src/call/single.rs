@@ -20,7 +20,7 @@ use http_body::Body;
 use wasmtime_wasi_http::{Error, WasiBody, handler::Proxy};
 
 use super::{
-    GuestBody, Instance, Reuse,
+    Allowance, GuestBody, Instance, Reuse,
     instance::Counted,
     outgoing::{Drained, Outgoing, discard},
     run::{HeadSlot, run_02, run_03_to_end},
@@ -42,7 +42,7 @@ pub(crate) struct SinglePool {
 impl SinglePool {
     /// Makes a first instance to see that it can be done.
     pub(crate) async fn start(template: Template, reuse: Reuse) -> Result<Arc<Self>, Fault> {
-        let first = template.instantiate().await?;
+        let first = template.instantiate(None).await?;
         let pool = Self { template, reuse, idle: Mutex::default(), busy: AtomicUsize::new(0) };
         pool.give_back(first);
         Ok(Arc::new(pool))
@@ -53,6 +53,7 @@ impl SinglePool {
         self: &Arc<Self>,
         request: Request<B>,
         id: RequestId,
+        deadline: Instant,
         held: H,
     ) -> SingleCall<H>
     where
@@ -60,8 +61,10 @@ impl SinglePool {
         B::Error: Into<Error>,
     {
         let slot = HeadSlot::default();
-        let run = Box::pin(run(Arc::clone(self), request, id, slot.clone()));
-        let guest = Guest { pool: Arc::clone(self), id, slot, state: GuestState::Running(run) };
+        let allowance = self.template.allowance(id, deadline);
+        let run = run(Arc::clone(self), request, Arc::clone(&allowance), slot.clone());
+        let state = GuestState::Running(Box::pin(run));
+        let guest = Guest { pool: Arc::clone(self), allowance, slot, state };
         SingleCall { guest: Some(guest), outgoing: None, held: Some(held), waited: false }
     }
 
@@ -73,6 +76,10 @@ impl SinglePool {
             idle.extract_if(.., is_stale).collect::<Vec<_>>()
         };
         drop(stale);
+    }
+
+    pub(crate) fn template(&self) -> &Template {
+        &self.template
     }
 
     pub(crate) fn instance_counts(&self) -> InstanceCounts {
@@ -96,7 +103,7 @@ impl SinglePool {
 async fn run<B>(
     pool: Arc<SinglePool>,
     request: Request<B>,
-    id: RequestId,
+    allowance: Arc<Allowance>,
     slot: HeadSlot,
 ) -> Result<(), Fault>
 where
@@ -105,16 +112,18 @@ where
 {
     let _busy = Counted::new(&pool.busy);
     let mut instance = match pool.take() {
-        Some(idle) => idle,
-        None => pool.template.instantiate().await?,
+        Some(mut idle) => {
+            idle.store.data_mut().work_for(Some(Arc::clone(&allowance)));
+            idle
+        }
+        None => pool.template.instantiate(Some(Arc::clone(&allowance))).await?,
     };
     let Instance { store, proxy, .. } = &mut instance;
-    store.data().speak_for(Some(id));
     let result = match &*proxy {
         Proxy::P2(proxy) => run_02(store, proxy, request, slot).await,
         Proxy::P3(service) => {
             let run = store.run_concurrent(async |accessor| {
-                run_03_to_end(accessor, service, request, id, slot).await
+                run_03_to_end(accessor, service, request, allowance, slot).await
             });
             run.await.flatten()
         }
@@ -123,7 +132,7 @@ where
     if let Err(error) = result {
         return Err(Fault::from_call(&error, state.limiter.refused()));
     }
-    state.speak_for(None);
+    state.work_for(None);
     state.forget_tasks();
     instance.served += 1;
     pool.give_back(instance);
@@ -135,7 +144,7 @@ type Run = Pin<Box<dyn Future<Output = Result<(), Fault>> + Send>>;
 /// A guest call in progress; dropping it ends the guest.
 pub(super) struct Guest {
     pool: Arc<SinglePool>,
-    id: RequestId,
+    allowance: Arc<Allowance>,
     slot: HeadSlot,
     state: GuestState,
 }
@@ -150,10 +159,17 @@ impl Guest {
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
         if let GuestState::Running(run) = &mut self.state {
             let template = &self.pool.template;
-            let who = || (Arc::clone(template.route()), Some(self.id));
-            if let Poll::Ready(result) = template.engine.ticker.turn(who, || run.as_mut().poll(cx))
-            {
-                self.state = GuestState::Ended(result);
+            let who = || (Arc::clone(template.route()), Some(self.allowance.id));
+            let (polled, used) = template.engine.ticker.turn(who, || run.as_mut().poll(cx));
+            template.count(used.all);
+            // Many short turns are a long one.
+            let charged = self.allowance.charge(used.uncharged);
+            match (polled, charged) {
+                (Poll::Ready(result), _) => self.state = GuestState::Ended(result),
+                (Poll::Pending, Ok(())) => {}
+                (Poll::Pending, Err(stop)) => {
+                    self.state = GuestState::Ended(Err(stop.exhausted.into()));
+                }
             }
         }
         match &self.state {
@@ -184,7 +200,7 @@ impl Guest {
     pub(super) fn detach<H: Send + 'static>(mut self, mut body: Option<WasiBody>, held: H) {
         let limit = self.pool.template.after_response_timeout;
         let tasks = self.pool.template.engine.tasks.clone();
-        let (pool, id) = (Arc::clone(&self.pool), self.id);
+        let (pool, id) = (Arc::clone(&self.pool), self.allowance.id);
         tasks.spawn(async move {
             let _held = held;
             let route = &**pool.template.route();
@@ -241,7 +257,10 @@ impl<H: Send + Unpin + 'static> Future for SingleCall<H> {
             }
             if call.outgoing.is_none() {
                 match guest.slot.take() {
-                    Some(Ok(response)) => call.outgoing = Some(Outgoing::new(response)),
+                    Some(Ok(response)) => {
+                        guest.allowance.answered();
+                        call.outgoing = Some(Outgoing::new(response));
+                    }
                     Some(Err(fault)) => return Poll::Ready(Err(fault)),
                     None if polled.is_ready() => return Poll::Ready(Err(Fault::NoResponse)),
                     None => return Poll::Pending,

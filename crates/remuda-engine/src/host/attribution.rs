@@ -1,9 +1,11 @@
-//! Which request a guest speaks for, where one instance serves several at once.
+//! Which request a guest works for, where one instance serves several at once.
 //!
-//! Purpose: a line that a guest prints carries the id of the request whose task printed
+//! Purpose: CPU time is charged to the request that used it, and a line that a guest prints carries the id of the request whose task printed
 //! it. A stream does not know who writes to it, so the two functions through which
 //! standard libraries write are replaced by ones that look at the guest's call stack
 //! first. Invariant: apart from that they do what the originals do.
+
+use std::sync::Arc;
 
 use wasmtime::{
     StoreContextMut,
@@ -15,6 +17,7 @@ use wasmtime_wasi::p2::{
 };
 
 use super::HostState;
+use crate::call::Allowance;
 
 /// The version that wasmtime's own linker registers; imports of every 0.2 version
 /// resolve to it.
@@ -53,9 +56,20 @@ pub(super) fn add_to_linker(linker: &mut Linker<HostState>) -> wasmtime::Result<
     Ok(())
 }
 
-fn attribute(store: &mut StoreContextMut<'_, HostState>) -> wasmtime::Result<()> {
+/// The request that the guest's current task works for, where it is one of several.
+pub(crate) fn asking(
+    store: &mut StoreContextMut<'_, HostState>,
+) -> wasmtime::Result<Option<Arc<Allowance>>> {
+    // Engines without concurrent tasks have no such stack, and whoever works for nobody needs none.
+    if !store.data().has_tasks() {
+        return Ok(None);
+    }
     let outermost = store.async_call_stack()?.last();
-    let request = outermost.and_then(|task| store.data().request_of(task));
+    Ok(outermost.and_then(|task| store.data().request_of(task).cloned()))
+}
+
+fn attribute(store: &mut StoreContextMut<'_, HostState>) -> wasmtime::Result<()> {
+    let request = asking(store)?.map(|request| request.id);
     store.data().speak_for(request);
     Ok(())
 }

@@ -5,7 +5,7 @@ use wasmtime::{
     component::{Component, Linker},
 };
 
-use super::{HostState, attribution};
+use super::{HostState, attribution, client};
 use crate::settings::EngineKind;
 
 /// All host functions that components of this kind may import.
@@ -20,6 +20,7 @@ pub(crate) fn linker(engine: &Engine, kind: EngineKind) -> wasmtime::Result<Link
         wasmtime_wasi::p3::add_to_linker(&mut linker)?;
         wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
         attribution::add_to_linker(&mut linker)?;
+        client::add_to_linker(&mut linker)?;
     }
     Ok(linker)
 }

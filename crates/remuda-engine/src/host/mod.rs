@@ -5,10 +5,12 @@
 //! route exists for the guest, but has nothing behind it.
 
 mod attribution;
+mod client;
 mod limiter;
 mod linker;
 mod state;
 mod stdio;
 
+pub(crate) use attribution::asking;
 pub(crate) use linker::{check_imports, linker};
 pub(crate) use state::{Grants, HostState};

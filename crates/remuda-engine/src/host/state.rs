@@ -11,6 +11,7 @@ use super::{
     stdio::{GuestOutput, Speaker, Stream},
 };
 use crate::{
+    call::Allowance,
     outbound::{Hooks, Outbound},
     program::RequestId,
 };
@@ -33,8 +34,10 @@ pub(crate) struct HostState {
     pub(crate) hooks: Hooks,
     pub(crate) limiter: Limiter,
     speaker: Arc<Speaker>,
-    /// Which request each guest task belongs to; only kept where several run at once.
-    tasks: HashMap<GuestTaskId, RequestId>,
+    /// The one request that the guest works for, if it is only one.
+    request: Option<Arc<Allowance>>,
+    /// Which request each guest task belongs to, where several run at once.
+    tasks: HashMap<GuestTaskId, Arc<Allowance>>,
 }
 
 impl HostState {
@@ -58,17 +61,29 @@ impl HostState {
             hooks: Hooks::new(Arc::clone(&grants.route), Arc::clone(&grants.outbound)),
             limiter: Limiter::new(grants.memory),
             speaker,
+            request: None,
             tasks: HashMap::new(),
         })
     }
 
+    /// From now on the guest works for this request, or for nobody.
+    pub(crate) fn work_for(&mut self, request: Option<Arc<Allowance>>) {
+        self.speak_for(request.as_ref().map(|request| request.id));
+        self.request = request;
+    }
+
+    /// The one request that the guest works for, if it is only one.
+    pub(crate) fn request(&self) -> Option<&Arc<Allowance>> {
+        self.request.as_ref()
+    }
+
     /// From now on whatever the guest prints belongs to `request`.
-    pub(crate) fn speak_for(&self, request: Option<RequestId>) {
+    pub(super) fn speak_for(&self, request: Option<RequestId>) {
         self.speaker.speak_for(request);
     }
 
     /// Remembers that `task` works for `request`.
-    pub(crate) fn begin(&mut self, task: GuestTaskId, request: RequestId) {
+    pub(crate) fn begin(&mut self, task: GuestTaskId, request: Arc<Allowance>) {
         self.tasks.insert(task, request);
     }
 
@@ -77,9 +92,14 @@ impl HostState {
         self.tasks.clear();
     }
 
+    /// Whether any task works for a request that it alone knows.
+    pub(super) fn has_tasks(&self) -> bool {
+        !self.tasks.is_empty()
+    }
+
     /// The request that `task` works for.
-    pub(super) fn request_of(&self, task: GuestTaskId) -> Option<RequestId> {
-        self.tasks.get(&task).copied()
+    pub(super) fn request_of(&self, task: GuestTaskId) -> Option<&Arc<Allowance>> {
+        self.tasks.get(&task)
     }
 }
 

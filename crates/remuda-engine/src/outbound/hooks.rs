@@ -6,6 +6,7 @@ use http::{Request, Response};
 use wasmtime_wasi_http::{Error, RequestOptions, Result, WasiBody, WasiHttpHooks};
 
 use super::Outbound;
+use crate::call::Allowance;
 
 type Io = Box<dyn Future<Output = Result<()>> + Send>;
 type Sending = Box<dyn Future<Output = Result<(Response<WasiBody>, Io)>> + Send>;
@@ -14,11 +15,18 @@ type Sending = Box<dyn Future<Output = Result<(Response<WasiBody>, Io)>> + Send>
 pub(crate) struct Hooks {
     route: Arc<str>,
     outbound: Arc<Outbound>,
+    /// For whom the next request is sent, where the guest works for several at once.
+    next: Option<Arc<Allowance>>,
 }
 
 impl Hooks {
     pub(crate) fn new(route: Arc<str>, outbound: Arc<Outbound>) -> Self {
-        Self { route, outbound }
+        Self { route, outbound, next: None }
+    }
+
+    /// The next request goes out on behalf of this one, and ends with it.
+    pub(crate) fn send_for(&mut self, request: Option<Arc<Allowance>>) {
+        self.next = request;
     }
 }
 
@@ -31,8 +39,17 @@ impl WasiHttpHooks for Hooks {
         _processed: Box<dyn Future<Output = Result<()>> + Send>,
     ) -> Sending {
         let (route, outbound) = (Arc::clone(&self.route), Arc::clone(&self.outbound));
+        let on_behalf = self.next.take();
         Box::new(async move {
-            let response = outbound.send(&route, request, options.unwrap_or_default()).await?;
+            let sending = outbound.send(&route, request, options.unwrap_or_default());
+            let response = match on_behalf {
+                None => sending.await?,
+                Some(request) => tokio::select! {
+                    biased;
+                    () = request.given_up() => return Err(Error::ConnectionTerminated),
+                    response = sending => response?,
+                },
+            };
             // The connection is driven by the pool, so there is no I/O left to do here.
             let io: Io = Box::new(std::future::ready(Ok::<(), Error>(())));
             Ok((response, io))

@@ -93,6 +93,14 @@ impl Exposition {
             "From the request head to the end of the response",
             total.routes.iter().map(|route| (label("route", &route.route), &route.seconds)),
         )?;
+        families.counters_of_seconds(
+            "remuda_guest_cpu",
+            "CPU time that guests have used",
+            total
+                .routes
+                .iter()
+                .map(|route| (label("route", &route.route), route.guest_cpu_seconds)),
+        )?;
         let instances = total.routes.iter().flat_map(|route| {
             let with = |state: &str| vec![("route", route.route.clone()), ("state", state.into())];
             let states = [("busy", route.instances.busy), ("idle", route.instances.idle)];

@@ -6,8 +6,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
-    task::{Context, Poll},
-    time::Duration,
+    task::{Context, Poll, ready},
 };
 
 use futures_util::{Stream as _, stream::FuturesUnordered};
@@ -21,30 +20,23 @@ use super::{
 use crate::{
     Fault,
     call::{
-        Instance,
+        Instance, Stop,
         instance::Counted,
         outgoing::{Drained, Outgoing},
         run::{Head, run_03},
     },
-    engine::Shared,
     epoch,
     host::HostState,
+    program::Template,
 };
-
-/// What an instance knows of the program and the engine that it belongs to.
-pub(super) struct Surroundings {
-    pub(super) engine: Arc<Shared>,
-    pub(super) route: Arc<str>,
-    pub(super) after_response_timeout: Duration,
-    pub(super) _alive: Counted<Arc<AtomicUsize>>,
-}
 
 /// Runs the guest tasks of one instance until it is retired and empty, or fails.
 pub(super) async fn drive(
     mut instance: Instance,
     jobs: mpsc::UnboundedReceiver<Job>,
     state: Arc<State>,
-    surroundings: Surroundings,
+    template: Arc<Template>,
+    _alive: Counted<Arc<AtomicUsize>>,
 ) {
     let Proxy::P3(service) = &instance.proxy else {
         unreachable!("only 0.3 instances are shared");
@@ -59,11 +51,12 @@ pub(super) async fn drive(
         let turn = Turn::new();
         std::future::poll_fn(|cx| {
             state.driver.register(cx.waker());
-            let who = || (Arc::clone(&surroundings.route), None);
-            let (polled, end) = surroundings
+            let who = || (Arc::clone(template.route()), None);
+            let ((polled, end), used) = template
                 .engine
                 .ticker
                 .turn(who, || turn.take(cx, |cx| poll_once(events.as_mut(), &outbox, &state, cx)));
+            template.count(used.all);
             let polled = polled.map(|result| result.flatten());
             // Of an instance that failed, only what is complete can be sent; the others
             // hear of the fault.
@@ -72,25 +65,40 @@ pub(super) async fn drive(
             if polled.is_ready() {
                 return polled;
             }
-            // Whoever is left in a retired instance is a guest that works on after its
-            // response, for a while, or one whose request was given up.
-            if state.is_retired() && state.in_flight.load(Ordering::Relaxed) == 0 {
-                if state.cancelled.load(Ordering::Relaxed) {
-                    return Poll::Ready(Ok(()));
-                }
-                let limit = surroundings.after_response_timeout;
-                let linger = lingering.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
-                return linger.as_mut().poll(cx).map(Ok);
+            // Whoever is left in an instance without requests is a guest that works on after
+            // its response, for a while, or one whose request was given up.
+            if state.in_flight.load(Ordering::Relaxed) > 0 {
+                lingering = None;
+                return Poll::Pending;
             }
-            Poll::Pending
+            if state.cancelled.load(Ordering::Relaxed) {
+                return Poll::Ready(Ok(()));
+            }
+            if !state.afterwork.is_working() && !state.is_retired() {
+                lingering = None;
+                return Poll::Pending;
+            }
+            let limit = template.after_response_timeout;
+            let linger = lingering.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
+            ready!(linger.as_mut().poll(cx));
+            if state.afterwork.is_working() {
+                tracing::warn!(
+                    route = &**template.route(),
+                    "guest ended by after_response_timeout, {limit:?} after its response"
+                );
+            }
+            Poll::Ready(Ok(()))
         })
         .await
     };
     if let Err(error) = ended {
         let refused = instance.store.data().limiter.refused();
-        state.fail(Fault::from_call(&error, refused));
+        let blame = error.downcast_ref::<Stop>().map(|stop| stop.request);
+        state.fail(Fault::from_call(&error, refused), blame);
     }
     state.retired.store(true, Ordering::Relaxed);
+    drop(instance);
+    state.afterwork.let_go();
     // Requests in the outbox or the channel hear of the fault when their reply drops.
 }
 
@@ -197,7 +205,10 @@ async fn serve(
                 _ => break,
             }
         }
-        if calls.is_empty() && accessor.poll_no_interesting_tasks(cx).is_ready() {
+        if !calls.is_empty() || accessor.poll_no_interesting_tasks(cx).is_pending() {
+            state.afterwork.works();
+        } else {
+            state.afterwork.rests();
             accessor.with(|mut access| access.data_mut().forget_tasks());
             // The store's event loop still moves the bodies of responses.
             if !open && state.in_flight.load(Ordering::Relaxed) == 0 {
@@ -215,8 +226,8 @@ async fn answer(
     job: Job,
     outbox: &Outbox,
 ) -> wasmtime::Result<()> {
-    let Job { request, id, reply } = job;
-    let head = run_03(accessor, service, request, id).await?;
+    let Job { request, allowance, reply } = job;
+    let head = run_03(accessor, service, request, allowance).await?;
     outbox.put(reply, head);
     Ok(())
 }

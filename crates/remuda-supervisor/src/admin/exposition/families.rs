@@ -49,6 +49,20 @@ impl Families<'_> {
         })
     }
 
+    /// Counters of seconds; that word is appended to the name.
+    pub(super) fn counters_of_seconds(
+        &mut self,
+        name: &'static str,
+        help: &str,
+        samples: impl IntoIterator<Item = (Labels, f64)>,
+    ) -> fmt::Result {
+        let unit = Some(&Unit::Seconds);
+        let family = self.0.encode_descriptor(name, help, unit, MetricType::Counter)?;
+        each(family, samples, |sample, value| {
+            sample.encode_counter::<NoLabelSet, f64, f64>(&value, None)
+        })
+    }
+
     pub(super) fn gauges(
         &mut self,
         name: &'static str,

@@ -34,6 +34,7 @@ fn metrics() -> Metrics {
         responses: [(200, 7), (504, 1)].into(),
         seconds: histogram(&[4, 3, 1], 1.5),
         instances: InstanceCounts { busy: 1, idle: 3 },
+        guest_cpu_seconds: 0.25,
     };
     Metrics {
         uptime_seconds: 12.5,
@@ -114,6 +115,7 @@ fn every_metric_has_its_name_labels_and_value() {
         (format!("remuda_request_seconds_bucket{{le=\"+Inf\",{route}}}"), 8.0),
         (format!("remuda_instances{{{route},state=\"busy\"}}"), 1.0),
         (format!("remuda_instances{{{route},state=\"idle\"}}"), 3.0),
+        (format!("remuda_guest_cpu_seconds_total{{{route}}}"), 0.25),
         ("remuda_build_info{version=\"0.1.0\"}".to_owned(), 1.0),
         ("remuda_uptime_seconds".to_owned(), 12.5),
         ("remuda_in_flight".to_owned(), 50.0),
