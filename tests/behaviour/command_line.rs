@@ -101,6 +101,7 @@ async fn check_prints_the_settings_and_where_they_come_from() {
     limits.request_timeout  30s  default
     limits.response_idle_timeout  30s  default
     limits.after_response_timeout  30s  default
+    limits.cpu_time  10s  default
     limits.memory  128MiB  default
     http.keep_alive_timeout  15s  default
     http.header_timeout  10s  default
@@ -125,9 +126,12 @@ async fn check_prints_the_settings_and_where_they_come_from() {
     route[0].env  none  default
     route[0].mounts  none  default
     route[0].limits.concurrency  1000  default: the worker's
+    route[0].limits.queue  1000  default: the worker's
+    route[0].limits.queue_timeout  1s  default: the worker's
     route[0].limits.request_timeout  30s  default: the worker's
     route[0].limits.response_idle_timeout  30s  default: the worker's
     route[0].limits.after_response_timeout  30s  default: the worker's
+    route[0].limits.cpu_time  10s  default: the worker's
     route[0].limits.memory  128MiB  default: the worker's
     "#);
 }
