@@ -25,16 +25,19 @@ use hyper_util::{
 use tokio::time::Sleep;
 use tokio_util::task::TaskTracker;
 
+pub use framing::{Framing, Refusal};
 pub(crate) use state::{ConnectionState, InFlight};
 use tracked::Tracked;
 
-use crate::{
-    Handler, clock, listener::Stream, rejection::HEADER_TIMEOUT, server::Shared, service::service,
-};
+use crate::{Handler, Rejection, clock, listener::Stream, server::Shared, service::service};
 
 /// In a drain, an idle HTTP/1 connection is kept for this long, so that a request that is
 /// on its way to it is answered (with `Connection: close`) instead of being reset.
 const DRAIN_LINGER: Duration = Duration::from_millis(500);
+
+/// Room for what hyper may have to hold of a head that was found small enough: the empty
+/// lines before and after it.
+const AROUND_HEAD: usize = 16;
 
 /// Requests of one HTTP/2 connection at the same time.
 const MAX_CONCURRENT_STREAMS: u32 = 200;
@@ -76,7 +79,7 @@ pub(crate) async fn serve<H: Handler>(
             Poll::Ready(Due::Close) => Poll::Ready(()),
             Poll::Ready(Due::Answer408) => {
                 state.give_up_head();
-                shared.metrics.rejected(HEADER_TIMEOUT);
+                shared.metrics.rejected(Rejection::HeaderTimeout.reason());
                 // Reading the rest of the head, hyper comes to its end.
                 let _ = connection.as_mut().poll(cx);
                 Poll::Ready(())
@@ -89,7 +92,11 @@ pub(crate) async fn serve<H: Handler>(
 fn builder<H: Handler>(shared: &Shared<H>) -> auto::Builder<TrackedExecutor> {
     let mut builder = auto::Builder::new(TrackedExecutor(shared.tasks.clone()));
     let max_head = shared.config.http.max_header_bytes;
-    builder.http1().max_buf_size(max_head.max(8192)).keep_alive(true).half_close(false);
+    builder
+        .http1()
+        .max_buf_size(max_head.max(8192) + AROUND_HEAD)
+        .keep_alive(true)
+        .half_close(false);
     builder
         .http2()
         .timer(TokioTimer::new())

@@ -27,6 +27,9 @@ mod sys;
 
 pub use accept::{LastAccepts, Peers};
 pub use admission::{Admission, Permit};
+/// For the bench and the fuzz target of it.
+#[doc(hidden)]
+pub use connection::{Framing, Refusal};
 pub use handler::{Handler, Ticket};
 pub use listener::Listener;
 pub use metrics::{Histogram, Load, Observer, Reading, RequestInFlight, RouteReading};

@@ -6,6 +6,7 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use memchr::memchr2;
 
 /// Whose fault a rejection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub enum Rejection {
     BadRequest(&'static str),
     #[error("the request head is larger than this server accepts")]
     HeaderTooLarge,
+    #[error("the request head did not arrive in time")]
+    HeaderTimeout,
     #[error("the request body is larger than this server accepts")]
     BodyTooLarge,
     #[error("the request body did not arrive in time")]
@@ -52,9 +55,6 @@ pub enum Rejection {
 /// RFC 9209.
 const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 
-/// The reason of [`Rejection::header_timeout`], which is given without a request.
-pub(crate) const HEADER_TIMEOUT: &str = "header_timeout";
-
 /// Seconds after which a shed client may try again; longer than a queue lasts.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 
@@ -66,7 +66,7 @@ impl Rejection {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::HeaderTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::HeaderTimeout | Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::QueueFull | Self::QueueTimeout | Self::MemoryBudget => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -84,6 +84,7 @@ impl Rejection {
             Self::NoRoute => "no_route",
             Self::BadRequest(_) => "bad_request",
             Self::HeaderTooLarge => "header_too_large",
+            Self::HeaderTimeout => "header_timeout",
             Self::BodyTooLarge => "body_too_large",
             Self::BodyTimeout => "body_timeout",
             Self::QueueFull => "queue_full",
@@ -103,6 +104,7 @@ impl Rejection {
             Self::NoRoute
             | Self::BadRequest(_)
             | Self::HeaderTooLarge
+            | Self::HeaderTimeout
             | Self::BodyTooLarge
             | Self::BodyTimeout => Fault::Client,
             Self::QueueFull | Self::QueueTimeout | Self::MemoryBudget => Fault::Host,
@@ -118,9 +120,11 @@ impl Rejection {
     fn proxy_error(&self) -> &'static str {
         match self {
             Self::NoRoute => "destination_not_found",
-            Self::BadRequest(_) | Self::HeaderTooLarge | Self::BodyTooLarge | Self::BodyTimeout => {
-                "http_request_error"
-            }
+            Self::BadRequest(_)
+            | Self::HeaderTooLarge
+            | Self::HeaderTimeout
+            | Self::BodyTooLarge
+            | Self::BodyTimeout => "http_request_error",
             Self::QueueFull | Self::QueueTimeout => "connection_limit_reached",
             Self::MemoryBudget | Self::MemoryLimit => "proxy_internal_error",
             Self::Deadline | Self::CpuTime => "http_response_timeout",
@@ -132,25 +136,17 @@ impl Rejection {
     fn closes_connection(&self) -> bool {
         matches!(
             self,
-            Self::BadRequest(_) | Self::HeaderTooLarge | Self::BodyTooLarge | Self::BodyTimeout
+            Self::BadRequest(_)
+                | Self::HeaderTooLarge
+                | Self::HeaderTimeout
+                | Self::BodyTooLarge
+                | Self::BodyTimeout
         )
     }
 
-    /// The whole HTTP/1 answer to a head that did not arrive in time. There is no request
-    /// yet, so nothing is known of what the client prefers.
-    #[must_use]
-    pub(crate) fn header_timeout() -> &'static [u8] {
-        b"HTTP/1.1 408 Request Timeout\r\n\
-          content-type: text/plain; charset=utf-8\r\n\
-          proxy-status: remuda; error=http_request_error; details=\"header_timeout\"\r\n\
-          connection: close\r\n\
-          content-length: 45\r\n\r\n\
-          the request head did not arrive in good time\n"
-    }
-
     /// The whole HTTP/1 answer to a head that is none, after which the connection ends.
-    pub(crate) fn bytes(&self) -> Vec<u8> {
-        let response = self.response(false, true);
+    pub(crate) fn bytes(&self, accepts_json: bool) -> Vec<u8> {
+        let response = self.response(accepts_json, true);
         let status = response.status();
         let reason = status.canonical_reason().unwrap_or_default();
         let mut bytes = format!("HTTP/1.1 {} {reason}\r\n", status.as_u16()).into_bytes();
@@ -203,16 +199,20 @@ impl Rejection {
 /// Whether the client names a JSON type in `Accept`. A wildcard is not enough: it comes
 /// from tools such as curl, whose users read text.
 pub(crate) fn accepts_json(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(header::ACCEPT)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|range| range.split(';').next())
-        .any(|range| {
-            let named = |media_type| range.trim().eq_ignore_ascii_case(media_type);
-            named("application/json") || named("application/problem+json")
-        })
+    headers.get_all(header::ACCEPT).iter().any(|value| names_json(value.as_bytes()))
+}
+
+/// Whether one value of `Accept` does.
+pub(crate) fn names_json(accept: &[u8]) -> bool {
+    // What browsers send has no such letter, and every request comes through here.
+    if memchr2(b'j', b'J', accept).is_none() {
+        return false;
+    }
+    accept.split(|byte| *byte == b',').any(|range| {
+        let range = range.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+        range.eq_ignore_ascii_case(b"application/json")
+            || range.eq_ignore_ascii_case(b"application/problem+json")
+    })
 }
 
 #[cfg(test)]
@@ -239,6 +239,16 @@ mod tests {
         let problem: serde_json::Value = serde_json::from_slice(response.body()).expect("JSON");
         assert_eq!(problem["status"], 404);
         assert_eq!(problem["reason"], "no_route");
+    }
+
+    #[test]
+    fn json_is_named_as_a_whole_type() {
+        for accept in ["application/json", "text/*;q=0.1 , Application/Problem+JSON ;q=1"] {
+            assert!(names_json(accept.as_bytes()), "{accept}");
+        }
+        for accept in ["", "*/*", "application/*", "image/jpeg", "application/jsonp", "json"] {
+            assert!(!names_json(accept.as_bytes()), "{accept}");
+        }
     }
 
     #[test]

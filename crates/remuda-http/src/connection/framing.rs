@@ -3,12 +3,18 @@
 //! Purpose: two parsers that disagree on where a request ends let a client smuggle one past
 //! whoever is in front. hyper is forgiving where RFC 9112 allows it; here what is ambiguous
 //! is refused before hyper sees it. Owner: [`tracked`](super::tracked), one [`Framing`] per
-//! connection. Invariants: what it lets through has one meaning, and whole lines only; it
-//! keeps no bytes; it never looks into bodies, but for chunk sizes.
+//! connection. Invariants: what it lets through has one meaning, and whole lines only; hyper
+//! never refuses it in words of its own; it keeps no bytes, and never looks into bodies, but
+//! for chunk sizes. Every byte of every head passes through here: one look at each is enough.
+
+use http::Uri;
+use memchr::memchr;
+
+use crate::rejection::names_json;
 
 /// Why a request is refused; the connection ends with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub enum Refusal {
     /// 400, with what is wrong.
     Ambiguous(&'static str),
     /// 431
@@ -25,11 +31,15 @@ const MAX_FIELDS: usize = 100;
 /// Empty lines that may come before a request line (RFC 9112, section 2.2, asks for one).
 const MAX_EMPTY_LINES: usize = 2;
 
+/// Longest target that hyper takes.
+const MAX_TARGET: usize = u16::MAX as usize - 1;
+
 /// Longest line with a chunk's size, its extensions included.
 const MAX_CHUNK_LINE: usize = 4096;
 
+/// Looks at everything that a connection receives.
 #[derive(Debug)]
-pub(super) struct Framing {
+pub struct Framing {
     max_head: usize,
     part: Part,
 }
@@ -63,11 +73,13 @@ struct Head {
     is_http10: bool,
     length: Option<u64>,
     chunked: bool,
+    accepts_json: bool,
 }
 
 impl Framing {
     /// For heads of at most so many bytes.
-    pub(super) fn new(max_head: usize) -> Self {
+    #[must_use]
+    pub fn new(max_head: usize) -> Self {
         Self { max_head, part: Part::Start { empty: 0 } }
     }
 
@@ -78,7 +90,7 @@ impl Framing {
 
     /// Looks at the next bytes; how many of them may go on, and whether the next one never
     /// will. The others are to be shown again, together with what comes after them.
-    pub(super) fn look(&mut self, bytes: &[u8]) -> (usize, Option<Refusal>) {
+    pub fn look(&mut self, bytes: &[u8]) -> (usize, Option<Refusal>) {
         let mut seen = 0;
         while seen < bytes.len() {
             let rest = &bytes[seen..];
@@ -93,7 +105,7 @@ impl Framing {
                     }
                 }
                 _ => {
-                    let Some(end) = rest.iter().position(|byte| *byte == b'\n') else {
+                    let Some(end) = memchr(b'\n', rest) else {
                         return (seen, self.check_length(rest.len()).err());
                     };
                     match self.take(&rest[..end]) {
@@ -118,6 +130,11 @@ impl Framing {
         matches!(self.part, Part::Http2)
     }
 
+    /// Whether an `Accept` among the fields of the unfinished head so far names JSON.
+    pub(super) fn accepts_json(&self) -> bool {
+        matches!(&self.part, Part::Fields(head) if head.accepts_json)
+    }
+
     fn check_length(&self, line: usize) -> Result<(), Refusal> {
         match &self.part {
             Part::Start { .. } if line > self.max_head => Err(Refusal::TooLarge),
@@ -136,9 +153,6 @@ impl Framing {
         let Some(line) = line.strip_suffix(b"\r") else {
             return Err(Refusal::Ambiguous("a line ends with LF alone"));
         };
-        if line.iter().any(|byte| is_control(*byte)) {
-            return Err(Refusal::Ambiguous("it has a control character"));
-        }
         self.part = match &mut self.part {
             Part::Start { empty } if line.is_empty() && *empty < MAX_EMPTY_LINES => {
                 Part::Start { empty: *empty + 1 }
@@ -185,22 +199,25 @@ impl Head {
             return Err(Refusal::TooLarge);
         }
         let (name, value) = field(line)?;
+        // Most fields are told from these by their length alone.
         if name.eq_ignore_ascii_case(b"content-length") {
             if self.length.is_some() {
                 return Err(Refusal::Ambiguous("it has more than one Content-Length"));
             }
             self.length = Some(
-                number(value, 10)
+                number(value.trim_ascii(), 10)
                     .ok_or(Refusal::Ambiguous("its Content-Length is not a number of bytes"))?,
             );
         } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
-            if self.chunked || !value.eq_ignore_ascii_case(b"chunked") {
+            if self.chunked || !value.trim_ascii().eq_ignore_ascii_case(b"chunked") {
                 return Err(Refusal::Ambiguous("its Transfer-Encoding is not just chunked"));
             }
             if self.is_http10 {
                 return Err(Refusal::Ambiguous("HTTP/1.0 has no Transfer-Encoding"));
             }
             self.chunked = true;
+        } else if name.eq_ignore_ascii_case(b"accept") {
+            self.accepts_json |= names_json(value);
         }
         if self.chunked && self.length.is_some() {
             return Err(Refusal::Ambiguous("it has Content-Length and Transfer-Encoding"));
@@ -212,16 +229,22 @@ impl Head {
 /// Whether `METHOD target HTTP/1.x` is of HTTP/1.0.
 fn request_line(line: &[u8]) -> Result<bool, Refusal> {
     const WRONG: Refusal = Refusal::Ambiguous("its request line is malformed");
-    let mut words = line.split(|byte| *byte == b' ');
-    let (Some(method), Some(target), Some(version), None) =
-        (words.next(), words.next(), words.next(), words.next())
-    else {
-        return Err(WRONG);
+    let (method, rest) = leading(line, TOKEN);
+    let [b' ', rest @ ..] = rest else { return Err(WRONG) };
+    let (plain, _) = leading(rest, TARGET);
+    let (target, version) = match memchr(b' ', &rest[plain.len()..]) {
+        Some(more) => (&rest[..plain.len() + more], &rest[plain.len() + more + 1..]),
+        None => return Err(WRONG),
     };
-    if method.is_empty() || !method.iter().all(|byte| is_token(*byte)) || target.is_empty() {
+    if method.is_empty() || target.is_empty() {
         return Err(WRONG);
     }
-    if target.contains(&b'\t') {
+    if target.len() > MAX_TARGET {
+        return Err(Refusal::TooLarge);
+    }
+    // Of a plain path it is known what hyper makes of it; anything else is asked about.
+    let is_plain = target[0] == b'/' && plain.len() == target.len();
+    if !is_plain && (has_control(target) || Uri::try_from(target).is_err()) {
         return Err(WRONG);
     }
     match version {
@@ -231,22 +254,29 @@ fn request_line(line: &[u8]) -> Result<bool, Refusal> {
     }
 }
 
-/// Name and value, without the white space around the latter.
+/// Name and value.
 fn field(line: &[u8]) -> Result<(&[u8], &[u8]), Refusal> {
-    if line.starts_with(b" ") || line.starts_with(b"\t") {
-        return Err(Refusal::Ambiguous("a field goes on in a second line"));
+    let (name, rest) = leading(line, TOKEN);
+    match rest {
+        [b':', value @ ..] if !name.is_empty() => {
+            if has_control(value) {
+                return Err(Refusal::Ambiguous("it has a control character"));
+            }
+            Ok((name, value))
+        }
+        [b' ' | b'\t', ..] if name.is_empty() => {
+            Err(Refusal::Ambiguous("a field goes on in a second line"))
+        }
+        rest if !rest.contains(&b':') => Err(Refusal::Ambiguous("a field has no colon")),
+        _ => Err(Refusal::Ambiguous("a field's name is malformed")),
     }
-    let colon = line.iter().position(|byte| *byte == b':');
-    let Some(colon) = colon else { return Err(Refusal::Ambiguous("a field has no colon")) };
-    let (name, value) = (&line[..colon], &line[colon + 1..]);
-    if name.is_empty() || !name.iter().all(|byte| is_token(*byte)) {
-        return Err(Refusal::Ambiguous("a field's name is malformed"));
-    }
-    Ok((name, value.trim_ascii()))
 }
 
 /// The size of a chunk; extensions are passed over (RFC 9112, section 7.1.1).
 fn chunk_size(line: &[u8]) -> Result<u64, Refusal> {
+    if has_control(line) {
+        return Err(Refusal::Ambiguous("it has a control character"));
+    }
     let size = line.split(|byte| *byte == b';').next().unwrap_or_default();
     number(size.trim_ascii_end(), 16).ok_or(Refusal::Ambiguous("a chunk's size is not a number"))
 }
@@ -259,14 +289,51 @@ fn number(digits: &[u8], radix: u32) -> Option<u64> {
         .then(|| u64::from_str_radix(text, radix).ok())?
 }
 
+/// What a byte may be part of: a bit for each.
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = 0;
+    while byte < classes.len() {
+        let is = byte as u8;
+        if is.is_ascii_alphanumeric() || contains(b"!#$%&'*+-.^_`|~", is) {
+            classes[byte] |= TOKEN;
+        }
+        if is.is_ascii_alphanumeric() || contains(b"!$%&'()*+,-./:;=?@[\\]^_|~", is) {
+            classes[byte] |= TARGET;
+        }
+        byte += 1;
+    }
+    classes
+};
+
 /// RFC 9110, section 5.6.2.
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+const TOKEN: u8 = 1;
+
+/// What `http::Uri` takes anywhere in path and query, and most targets consist of.
+const TARGET: u8 = 2;
+
+const fn contains(set: &[u8], byte: u8) -> bool {
+    let mut index = 0;
+    while index < set.len() {
+        if set[index] == byte {
+            return true;
+        }
+        index += 1;
+    }
+    false
 }
 
-/// Anything but visible characters, white space and what is not ASCII.
-fn is_control(byte: u8) -> bool {
-    byte < b' ' && byte != b'\t' || byte == 0x7f
+/// The bytes of a class with which `bytes` begin, and the rest.
+fn leading(bytes: &[u8], class: u8) -> (&[u8], &[u8]) {
+    let is_other = |byte: &u8| CLASSES[usize::from(*byte)] & class == 0;
+    bytes.split_at(bytes.iter().position(is_other).unwrap_or(bytes.len()))
+}
+
+/// Whether there is anything but visible characters, white space and what is not ASCII.
+fn has_control(bytes: &[u8]) -> bool {
+    let is_control = |byte: u8| byte < b' ' && byte != b'\t' || byte == 0x7f;
+    // Without a way out in the middle, the compiler looks at many at a time.
+    bytes.iter().fold(false, |found, byte| found | is_control(*byte))
 }
 
 #[cfg(test)]

@@ -89,7 +89,7 @@ impl Tracked {
         if !std::mem::replace(&mut refused.told, true) {
             self.state.rejected(refused.rejection.reason());
             // What the client does not take at once, it does not get.
-            let answer = refused.rejection.bytes();
+            let answer = refused.rejection.bytes(self.framing.accepts_json());
             let _ = Pin::new(&mut self.stream).poll_write(cx, &answer);
         }
         Poll::Ready(Ok(()))
@@ -106,7 +106,8 @@ impl AsyncRead for Tracked {
         if this.state.is_head_given_up() {
             // hyper has no words for this, and sees the end of the stream. What the client
             // does not take at once, it does not get.
-            let _ = Pin::new(&mut this.stream).poll_write(cx, Rejection::header_timeout());
+            let answer = Rejection::HeaderTimeout.bytes(this.framing.accepts_json());
+            let _ = Pin::new(&mut this.stream).poll_write(cx, &answer);
             return Poll::Ready(Ok(()));
         }
         if !this.staged.is_empty() {
