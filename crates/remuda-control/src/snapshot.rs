@@ -14,6 +14,8 @@ pub struct Snapshot {
     pub routes: Vec<RouteSnapshot>,
     /// Requests answered by the server itself, by the reason in `Proxy-Status`.
     pub rejected: BTreeMap<String, u64>,
+    /// Responses that have ended before their end, by the reason.
+    pub broken_off: BTreeMap<String, u64>,
     pub connections: Connections,
     /// Requests in flight.
     pub in_flight: u64,
@@ -144,6 +146,9 @@ impl Snapshot {
         for (reason, count) in &other.rejected {
             *self.rejected.entry(reason.clone()).or_default() += count;
         }
+        for (reason, count) in &other.broken_off {
+            *self.broken_off.entry(reason.clone()).or_default() += count;
+        }
         self.connections.active += other.connections.active;
         self.connections.idle += other.connections.idle;
         self.in_flight += other.in_flight;
@@ -198,7 +203,8 @@ mod tests {
         };
         let mut all = Snapshot { routes: vec![route("/", 200, 3)], ..Snapshot::default() };
         let routes = vec![route("/", 200, 4), route("/api", 500, 1)];
-        let other = Snapshot { routes, in_flight: 7, ..Snapshot::default() };
+        let broken_off = [("guest_trap".to_owned(), 2)].into();
+        let other = Snapshot { routes, in_flight: 7, broken_off, ..Snapshot::default() };
         all.add(&other.clone().counters());
         assert_eq!(all.routes[0].responses[&200], 7);
         assert_eq!(all.routes[0].seconds.count(), 7);
@@ -208,5 +214,6 @@ mod tests {
         assert_eq!(all.in_flight, 0);
         all.add(&other);
         assert_eq!(all.in_flight, 7);
+        assert_eq!(all.broken_off["guest_trap"], 4);
     }
 }

@@ -101,7 +101,9 @@ fn builder<H: Handler>(shared: &Shared<H>) -> auto::Builder<TrackedExecutor> {
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
-        .max_header_list_size(u32::try_from(max_head).unwrap_or(u32::MAX));
+        // h2 has no room for our words in its refusal of a head that is larger than this; one
+        // that is larger than it may be, but not by far, is refused by the service.
+        .max_header_list_size(u32::try_from(max_head.saturating_mul(2)).unwrap_or(u32::MAX));
     builder
 }
 

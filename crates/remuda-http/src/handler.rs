@@ -8,10 +8,20 @@ use http_body::Body;
 
 use crate::{Permit, Rejection, RequestBody};
 
+/// Why a body ends before its end.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{detail}")]
+pub struct BodyFailure {
+    /// What the client would have been answered, had the response not begun.
+    pub rejection: Rejection,
+    /// For the log.
+    pub detail: String,
+}
+
 /// Answers the requests that have been admitted.
 pub trait Handler: Send + Sync + 'static {
     /// The body of an answer. It ends what it belongs to when it is dropped.
-    type Body: Body<Data = Bytes, Error: std::fmt::Display> + Send + Unpin + 'static;
+    type Body: Body<Data = Bytes, Error = BodyFailure> + Send + Unpin + 'static;
 
     /// Answers `request`, whose URI is absolute.
     ///

@@ -30,7 +30,7 @@ pub use admission::{Admission, Permit};
 /// For the bench and the fuzz target of it.
 #[doc(hidden)]
 pub use connection::{Framing, Refusal};
-pub use handler::{Handler, Ticket};
+pub use handler::{BodyFailure, Handler, Ticket};
 pub use listener::Listener;
 pub use metrics::{Histogram, Load, Observer, Reading, RequestInFlight, RouteReading};
 pub use output::takes_bytes;

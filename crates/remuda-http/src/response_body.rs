@@ -10,13 +10,17 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::Sleep;
 
-use crate::{access_log::AccessRecord, connection::InFlight};
+use crate::{BodyFailure, access_log::AccessRecord, connection::InFlight};
+
+/// Counted when a handler's body says nothing for too long. The other reasons are those of
+/// the rejections that it was too late for.
+const RESPONSE_IDLE_TIMEOUT: &str = "response_idle_timeout";
 
 /// The body of every response; while it lives, its connection is not idle.
 pub struct ResponseBody<B> {
     inner: Inner<B>,
     access: Option<Box<AccessRecord>>,
-    _in_flight: InFlight,
+    in_flight: InFlight,
 }
 
 enum Inner<B> {
@@ -32,13 +36,13 @@ pub struct BrokenOff;
 impl<B> ResponseBody<B> {
     /// The server's own words.
     pub(crate) fn words(words: Bytes, in_flight: InFlight) -> Self {
-        Self { inner: Inner::Words(words), access: None, _in_flight: in_flight }
+        Self { inner: Inner::Words(words), access: None, in_flight }
     }
 
     /// A handler's body, which may be silent for `silence` at a time.
     pub(crate) fn handler(body: B, id: u64, silence: Duration, in_flight: InFlight) -> Self {
         let inner = Inner::Handler { body, id, silence, deadline: None };
-        Self { inner, access: None, _in_flight: in_flight }
+        Self { inner, access: None, in_flight }
     }
 
     /// Has the access log record written when this body is dropped.
@@ -50,7 +54,7 @@ impl<B> ResponseBody<B> {
 
 impl<B> Body for ResponseBody<B>
 where
-    B: Body<Data = Bytes, Error: std::fmt::Display> + Unpin,
+    B: Body<Data = Bytes, Error = BodyFailure> + Unpin,
 {
     type Data = Bytes;
     type Error = BrokenOff;
@@ -66,12 +70,17 @@ where
             Inner::Handler { body, id, silence, deadline } => {
                 if let Poll::Ready(frame) = Pin::new(body).poll_frame(cx) {
                     *deadline = None;
-                    frame.map(|frame| frame.map_err(|error| broken_off(*id, &error)))
+                    frame.map(|frame| {
+                        frame.map_err(|BodyFailure { rejection, detail }| {
+                            broken_off(&this.in_flight, *id, rejection.reason(), &detail)
+                        })
+                    })
                 } else {
                     let sleep = || Box::pin(tokio::time::sleep(*silence));
                     ready!(deadline.get_or_insert_with(sleep).as_mut().poll(cx));
-                    let reason = "guest sent nothing for response_idle_timeout";
-                    Some(Err(broken_off(*id, &reason)))
+                    let detail = "guest sent nothing for response_idle_timeout";
+                    let reason = RESPONSE_IDLE_TIMEOUT;
+                    Some(Err(broken_off(&this.in_flight, *id, reason, detail)))
                 }
             }
         };
@@ -96,7 +105,9 @@ where
     }
 }
 
-fn broken_off(id: u64, error: &dyn std::fmt::Display) -> BrokenOff {
-    tracing::warn!(request = format_args!("{id:016x}"), %error, "response broke off");
+fn broken_off(in_flight: &InFlight, id: u64, reason: &'static str, detail: &str) -> BrokenOff {
+    in_flight.broke_off(reason);
+    let request = format_args!("{id:016x}");
+    tracing::warn!(request, reason, error = detail, "response broke off");
     BrokenOff
 }

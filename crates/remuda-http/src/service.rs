@@ -4,6 +4,7 @@ use std::{convert::Infallible, net::IpAddr, sync::Arc, time::Instant};
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, Version, header,
+    request::Parts,
     uri::{Authority, PathAndQuery, Scheme},
 };
 use hyper::{body::Incoming, service::service_fn};
@@ -100,6 +101,10 @@ impl<H: Handler> Connection<H> {
     ) -> Result<Response<H::Body>, Rejection> {
         let shared = &*self.shared;
         let (mut parts, incoming) = request.into_parts();
+        let http = &shared.config.http;
+        if parts.version == Version::HTTP_2 && size_of_list(&parts) > http.max_header_bytes {
+            return Err(Rejection::HeaderTooLarge);
+        }
         if parts.method == Method::CONNECT {
             return Err(Rejection::BadRequest("CONNECT is for proxies, which this is not"));
         }
@@ -108,7 +113,6 @@ impl<H: Handler> Connection<H> {
         let route = shared.routes.find(&parts.uri).ok_or(Rejection::NoRoute)?;
         *found = Some(route);
 
-        let http = &shared.config.http;
         let (body, verdict) = RequestBody::new(incoming, http.max_body, http.body_timeout)?;
         let deadline = started + shared.config.routes[route].limits.request_timeout;
         let request = RequestInFlight { id, route, started };
@@ -123,6 +127,17 @@ impl<H: Handler> Connection<H> {
             None => result,
         }
     }
+}
+
+/// The size of a head as HTTP/2 reckons it (RFC 9113, section 6.5.2), without the names of
+/// what is not a field in HTTP/1.
+fn size_of_list(head: &Parts) -> usize {
+    const OVERHEAD: usize = 32;
+    let target = head.uri.authority().map_or(0, |authority| authority.as_str().len())
+        + head.uri.path_and_query().map_or(0, |path| path.as_str().len());
+    let field =
+        |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + OVERHEAD;
+    target + head.headers.iter().map(field).sum::<usize>()
 }
 
 /// Fields that are for the connection and not for the request (RFC 9110, section 7.6.1).

@@ -61,6 +61,7 @@ impl Figures {
         Snapshot {
             routes,
             rejected: named(&reading.rejected),
+            broken_off: named(&reading.broken_off),
             connections: Connections {
                 active: active as u64,
                 idle: load.connections.saturating_sub(active) as u64,

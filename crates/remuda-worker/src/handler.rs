@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use http::{Request, Response};
-use http_body_util::BodyExt as _;
+use http_body_util::{BodyExt as _, combinators::MapErr};
 use remuda_control::InstanceCounts;
 use remuda_engine::{BodyError, Fault, GuestBody, Program, RequestId};
-use remuda_http::{Handler, Permit, Rejection, RequestBody, RequestBodyError, Ticket};
+use remuda_http::{BodyFailure, Handler, Permit, Rejection, RequestBody, RequestBodyError, Ticket};
 
 /// The programs of all routes, in the order of the configuration.
 pub(crate) struct Programs {
@@ -44,7 +44,7 @@ impl Programs {
 pub(crate) struct Guests(pub(crate) std::sync::Arc<Programs>);
 
 impl Handler for Guests {
-    type Body = GuestBody<Permit>;
+    type Body = MapErr<GuestBody<Permit>, fn(Fault) -> BodyFailure>;
 
     async fn handle(
         &self,
@@ -55,13 +55,16 @@ impl Handler for Guests {
         let (path, program) = &self.0.routes[route];
         let id = RequestId(id);
         let request = request.map(|body| body.map_err(to_guest));
-        program.call(request, id, deadline, permit).await.map_err(|fault| {
-            // Whoever waits at a deadline says so, whatever the guest was doing.
-            if fault != Fault::Deadline {
-                tracing::warn!(route = path.as_str(), request = %id, "{fault}");
+        match program.call(request, id, deadline, permit).await {
+            Ok(response) => Ok(response.map(|body| body.map_err(too_late as fn(_) -> _))),
+            Err(fault) => {
+                // Whoever waits at a deadline says so, whatever the guest was doing.
+                if fault != Fault::Deadline {
+                    tracing::warn!(route = path.as_str(), request = %id, "{fault}");
+                }
+                Err(to_client(&fault))
             }
-            to_client(&fault)
-        })
+        }
     }
 }
 
@@ -75,6 +78,11 @@ fn to_guest(error: RequestBodyError) -> BodyError {
         }
         RequestBodyError::Connection(_) => BodyError::HttpProtocolError,
     }
+}
+
+/// What a guest's failure comes to once its response has begun.
+fn too_late(fault: Fault) -> BodyFailure {
+    BodyFailure { rejection: to_client(&fault), detail: fault.to_string() }
 }
 
 /// How a client hears that the guest has failed.

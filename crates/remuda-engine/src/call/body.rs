@@ -91,12 +91,12 @@ impl<H: Send + Unpin + 'static> GuestBody<H> {
 
 impl<H: Send + Unpin + 'static> Body for GuestBody<H> {
     type Data = Bytes;
-    type Error = Error;
+    type Error = Fault;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
         if !self.data.is_empty() {
             return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.data)))));
         }
@@ -156,15 +156,17 @@ fn poll_single(
     body: &mut WasiBody,
     guest: &mut Guest,
     cx: &mut Context<'_>,
-) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
     let mut frame = Pin::new(&mut *body).poll_frame(cx);
     if frame.is_pending() {
         let _ = guest.poll(cx);
         frame = Pin::new(body).poll_frame(cx);
     }
     match (frame, guest.fault()) {
-        (Poll::Ready(None) | Poll::Pending, Some(fault)) => Poll::Ready(Some(Err(broken(fault)))),
-        (frame, _) => frame,
+        (Poll::Ready(None | Some(Err(_))) | Poll::Pending, Some(fault)) => {
+            Poll::Ready(Some(Err(fault.clone())))
+        }
+        (frame, _) => frame.map_err(|error| invalid(&error)),
     }
 }
 
@@ -173,13 +175,14 @@ fn poll_shared(
     body: &mut WasiBody,
     lease: &Lease,
     cx: &mut Context<'_>,
-) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
     match (ready!(Pin::new(body).poll_frame(cx)), lease.fault()) {
-        (None, Some(fault)) => Poll::Ready(Some(Err(broken(&fault)))),
-        (frame, _) => Poll::Ready(frame),
+        (None | Some(Err(_)), Some(fault)) => Poll::Ready(Some(Err(fault))),
+        (frame, _) => Poll::Ready(frame.map(|frame| frame.map_err(|error| invalid(&error)))),
     }
 }
 
-fn broken(fault: &Fault) -> Error {
-    Error::InternalError(Some(fault.to_string()))
+/// The guest lives, but its body does not go on.
+fn invalid(error: &Error) -> Fault {
+    Fault::InvalidResponse(error.to_string())
 }

@@ -186,6 +186,11 @@ impl InFlight {
     pub(crate) fn answered(&mut self, route: Option<usize>, status: StatusCode) {
         (self.route, self.status) = (route, Some(status));
     }
+
+    /// Its response ends before its end.
+    pub(crate) fn broke_off(&self, reason: &'static str) {
+        self.connection.metrics.broke_off(reason);
+    }
 }
 
 impl Drop for InFlight {

@@ -33,6 +33,7 @@ pub(crate) struct Metrics {
     /// Requests rejected before their route was known.
     unrouted: Mutex<RouteReading>,
     rejected: Mutex<BTreeMap<&'static str, u64>>,
+    broken_off: Mutex<BTreeMap<&'static str, u64>>,
     connections: AtomicUsize,
     active_connections: AtomicUsize,
     served: AtomicU64,
@@ -53,6 +54,7 @@ impl Metrics {
             routes: std::iter::repeat_with(Mutex::default).take(routes).collect(),
             unrouted: Mutex::default(),
             rejected: Mutex::default(),
+            broken_off: Mutex::default(),
             connections: AtomicUsize::new(0),
             active_connections: AtomicUsize::new(0),
             served: AtomicU64::new(0),
@@ -73,6 +75,12 @@ impl Metrics {
     pub(crate) fn rejected(&self, reason: &'static str) {
         let mut rejected = self.rejected.lock().unwrap_or_else(PoisonError::into_inner);
         *rejected.entry(reason).or_default() += 1;
+    }
+
+    /// A response has ended before its end.
+    pub(crate) fn broke_off(&self, reason: &'static str) {
+        let mut broken_off = self.broken_off.lock().unwrap_or_else(PoisonError::into_inner);
+        *broken_off.entry(reason).or_default() += 1;
     }
 
     /// A connection has its first request in flight, or none any more.

@@ -24,6 +24,8 @@ pub struct Reading {
     pub unrouted: RouteReading,
     /// Requests that the server has answered itself, by reason.
     pub rejected: BTreeMap<&'static str, u64>,
+    /// Responses that have ended before their end, by reason.
+    pub broken_off: BTreeMap<&'static str, u64>,
     /// Open connections with a request in flight.
     pub active_connections: usize,
     /// Requests that may be in flight at the same time.
@@ -68,6 +70,7 @@ impl Observer {
             routes: metrics.routes.iter().map(read).collect(),
             unrouted: read(&metrics.unrouted),
             rejected: metrics.rejected.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            broken_off: metrics.broken_off.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             active_connections: metrics.active_connections.load(Ordering::Relaxed),
             capacity: self.admission.capacity(),
             queue_times: self.admission.queue_times(),

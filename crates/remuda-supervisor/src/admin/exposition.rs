@@ -144,6 +144,11 @@ impl Exposition {
             "Requests answered by the server itself, by the reason in Proxy-Status",
             total.rejected.iter().map(|(reason, count)| (label("reason", reason), *count)),
         )?;
+        families.counters(
+            "remuda_responses_broken_off",
+            "Responses that ended before their end, after the head was sent",
+            total.broken_off.iter().map(|(reason, count)| (label("reason", reason), *count)),
+        )?;
         let connections = [("active", total.connections.active), ("idle", total.connections.idle)];
         families.gauges(
             "remuda_connections",

@@ -41,6 +41,7 @@ fn metrics() -> Metrics {
         total: Snapshot {
             routes: vec![route],
             rejected: [("queue_full".to_owned(), 5), ("no_route".to_owned(), 2)].into(),
+            broken_off: [("guest_trap".to_owned(), 6)].into(),
             connections: Connections { active: 2, idle: 9 },
             in_flight: 50,
             capacity: 200,
@@ -128,6 +129,7 @@ fn every_metric_has_its_name_labels_and_value() {
         ("remuda_shed_total{reason=\"draining\"}".to_owned(), 0.0),
         ("remuda_rejected_total{reason=\"no_route\"}".to_owned(), 2.0),
         ("remuda_rejected_total{reason=\"queue_full\"}".to_owned(), 5.0),
+        ("remuda_responses_broken_off_total{reason=\"guest_trap\"}".to_owned(), 6.0),
         ("remuda_connections{state=\"active\"}".to_owned(), 2.0),
         ("remuda_connections{state=\"idle\"}".to_owned(), 9.0),
         ("remuda_workers{state=\"ready\"}".to_owned(), 2.0),
