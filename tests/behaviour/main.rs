@@ -11,6 +11,7 @@ mod configuration;
 mod connections;
 mod deadlines;
 mod drain;
+mod errors;
 mod faults;
 mod framing;
 mod guests;

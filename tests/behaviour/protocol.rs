@@ -1,6 +1,6 @@
 //! HTTP as its clients expect it, and a clear no to what is not HTTP.
 
-use remuda_tests::{Ask, Connection, Server, Upstream, guests, noise::noise};
+use remuda_tests::{Ask, Server, guests, noise::noise};
 
 #[tokio::test]
 async fn head_is_answered_with_a_length_and_no_body() {
@@ -78,78 +78,11 @@ async fn a_long_response_to_http_1_0_ends_with_the_connection() {
 }
 
 #[tokio::test]
-async fn a_request_without_a_host_is_bad() {
-    is_bad("GET / HTTP/1.1\r\n\r\n").await;
-}
-
-#[tokio::test]
-async fn a_request_with_two_hosts_is_bad() {
-    is_bad("GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n").await;
-}
-
-#[tokio::test]
-async fn two_lengths_are_bad() {
-    let both = "content-length: 4\r\ncontent-length: 5\r\n";
-    is_bad(&format!("POST / HTTP/1.1\r\nhost: a\r\n{both}\r\nping")).await;
-}
-
-#[tokio::test]
-async fn a_tunnel_is_bad() {
-    is_bad("CONNECT a:80 HTTP/1.1\r\nhost: a:80\r\n\r\n").await;
-}
-
-/// And not a failure of the guest that reads it.
-#[tokio::test]
-async fn a_malformed_chunk_is_bad() {
-    let chunked = "host: a\r\ntransfer-encoding: chunked\r\n";
-    is_bad(&format!("POST / HTTP/1.1\r\n{chunked}\r\nzz\r\nhello")).await;
-}
-
-#[tokio::test]
-async fn what_is_no_request_is_bad() {
-    is_bad("this is not HTTP at all\r\n\r\n").await;
-}
-
-/// It is answered 400, and the connection closed.
-async fn is_bad(request: &str) {
-    let server = Server::of(guests::ECHO).await;
-    let mut client = server.connect_raw().await;
-    client.send(request).await;
-    let response = client.read_to_end().await;
-    assert!(response.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{response}");
-    assert!(response.contains("connection: close\r\n"), "{response}");
-}
-
-#[tokio::test]
-async fn a_head_that_is_too_large_is_431() {
-    let response = answer_to_a_large_head().await;
-    assert!(response.starts_with("HTTP/1.1 431 "), "{response}");
-    assert!(response.contains("connection: close\r\n"), "{response}");
-}
-
-async fn answer_to_a_large_head() -> String {
-    let builder = Server::builder().guest(guests::HELLO).flag("--max-header-bytes", "16KiB");
-    let server = builder.start().await;
-    let mut client = server.connect_raw().await;
-    let long = "x".repeat(20 * 1024);
-    client.send(format!("GET / HTTP/1.1\r\nhost: a\r\nx-long: {long}\r\n\r\n")).await;
-    client.read_to_end().await
-}
-
-#[tokio::test]
 async fn a_head_within_its_size_is_served() {
     let server = Server::of(guests::HELLO).await;
     let ask = Ask::get("/").header("x-long", &"x".repeat(50 * 1024));
     assert_eq!(server.send(ask.clone()).await.ok(), "Hello, world!\n");
     assert_eq!(server.connect_http2().await.send(ask).await.ok(), "Hello, world!\n");
-}
-
-#[tokio::test]
-async fn a_body_that_is_declared_too_large_is_413() {
-    let server = server_with_a_small_body().await;
-    for connection in [server.connect().await, server.connect_http2().await] {
-        is_too_large(connection, Ask::post("/").body(noise(1025))).await;
-    }
 }
 
 #[tokio::test]
@@ -175,32 +108,6 @@ async fn a_client_that_sends_on_can_read_its_413_all_the_same() {
 }
 
 #[tokio::test]
-async fn a_body_that_becomes_too_large_is_413() {
-    let builder = Server::builder().guest(guests::FETCH).flag("--max-body", "1KiB");
-    let upstream = Upstream::start().await;
-    let server = builder.flag("--outbound-allow", upstream.origin()).start().await;
-    for connection in [server.connect().await, server.connect_http2().await] {
-        // The upstream's answer comes only when the whole body has.
-        let ask = Ask::fetch_post(&upstream.url("/whole"));
-        is_too_large(connection, ask.chunked(&noise(1025), 500)).await;
-    }
-}
-
-#[tokio::test]
-async fn a_body_that_stalls_is_408() {
-    let builder = Server::builder().guest(guests::FETCH).flag("--body-timeout", "300ms");
-    let upstream = Upstream::start().await;
-    let server = builder.flag("--outbound-allow", upstream.origin()).start().await;
-    let mut client = server.connect_raw().await;
-    let fetch = format!("x-url: {}\r\nx-method: POST\r\n", upstream.url("/whole"));
-    let head = format!("POST / HTTP/1.1\r\nhost: a\r\n{fetch}content-length: 10\r\n\r\n");
-    client.send(head + "half").await;
-    let response = client.read_to_end().await;
-    assert!(response.starts_with("HTTP/1.1 408 "), "{response}");
-    assert!(response.contains("details=\"body_timeout\"\r\n"), "{response}");
-}
-
-#[tokio::test]
 async fn a_body_of_exactly_the_size_is_served() {
     let server = server_with_a_small_body().await;
     let body = noise(1024);
@@ -210,8 +117,4 @@ async fn a_body_of_exactly_the_size_is_served() {
 
 async fn server_with_a_small_body() -> Server {
     Server::builder().guest(guests::ECHO).flag("--max-body", "1KiB").start().await
-}
-
-async fn is_too_large(mut connection: Connection, ask: Ask) {
-    connection.send(ask).await.assert_rejected(413, "body_too_large");
 }

@@ -25,7 +25,7 @@ pub mod upstream;
 pub mod wait;
 
 pub use cli::{Cli, Ended};
-pub use client::{Ask, Broken, Connection, Exchange, Reply};
+pub use client::{Ask, Broken, Connection, Exchange, Protocol, Reply};
 pub use figure::figure;
 pub use held::Held;
 pub use load::Load;

@@ -6,6 +6,7 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use jiff::{Timestamp, fmt::rfc2822::DateTimePrinter};
 use memchr::memchr2;
 
 /// Whose fault a rejection is.
@@ -156,7 +157,10 @@ impl Rejection {
             bytes.extend_from_slice(value.as_bytes());
             bytes.extend_from_slice(b"\r\n");
         }
+        let date = DateTimePrinter::new().timestamp_to_rfc9110_string(&Timestamp::now());
+        let date = date.map(|date| format!("date: {date}\r\n")).unwrap_or_default();
         let length = format!("content-length: {}\r\n\r\n", response.body().len());
+        bytes.extend_from_slice(date.as_bytes());
         bytes.extend_from_slice(length.as_bytes());
         bytes.extend_from_slice(response.body());
         bytes

@@ -11,7 +11,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use wasip2::clocks::monotonic_clock;
-use wasip2::http::types::{IncomingRequest, ResponseOutparam};
+use wasip2::http::types::{ErrorCode, IncomingRequest, ResponseOutparam};
 
 use crate::freeze::freeze;
 use crate::query::Query;
@@ -41,6 +41,9 @@ impl wasip2::exports::http::incoming_handler::Guest for Misbehave {
             "/sleep" => sleep(query.millis("ms").unwrap_or_default()),
             "/never" => never(),
             "/panic-after-head" => panic_after_head(out),
+            "/error" => return error(out),
+            "/no-response" => return drop(out),
+            "/break" => break_off(&query.text("how").unwrap_or_default(), out),
             "/slow-body" => return slow_body(&query, out),
             "/print" => print(&query.text("text").unwrap_or_default()),
             "/env" => return env(&query, out),
@@ -91,6 +94,25 @@ fn panic_after_head(out: ResponseOutparam) -> ! {
     let body = Stream::start(out);
     body.send(b"the beginning of a body\n");
     panic!("asked to panic after the head");
+}
+
+/// Returns an error of wasi:http in the place of a response.
+fn error(out: ResponseOutparam) {
+    ResponseOutparam::set(out, Err(ErrorCode::InternalError(Some("asked to fail".to_owned()))));
+}
+
+/// Sends the beginning of a body, and fails when the host has passed it on.
+fn break_off(how: &str, out: ResponseOutparam) -> ! {
+    let body = Stream::start(out);
+    body.send(b"the beginning of a body\n");
+    sleep(Duration::from_millis(200));
+    match how {
+        "exit" => std::process::exit(1),
+        "alloc" => loop {
+            std::mem::forget(black_box(vec![0xa5_u8; MIB]));
+        },
+        _ => core::arch::wasm32::unreachable(),
+    }
 }
 
 fn slow_body(query: &Query, out: ResponseOutparam) {

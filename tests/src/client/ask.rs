@@ -4,7 +4,10 @@ use std::{convert::Infallible, fmt, io};
 
 use bytes::Bytes;
 use futures_util::stream;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, header};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version,
+    header::{self, Entry},
+};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, Empty, Full, StreamBody, combinators::UnsyncBoxBody};
 
@@ -71,7 +74,8 @@ impl Ask {
         self
     }
 
-    /// The host name that is asked, in the place of the server's address.
+    /// The host name that is asked, in the place of the server's address. A second one
+    /// contradicts the first.
     #[must_use]
     pub fn host(self, name: &str) -> Self {
         self.header("host", name)
@@ -109,8 +113,12 @@ impl Ask {
     }
 
     pub(super) fn into_request(mut self, authority: &str, version: Version) -> Request<Body> {
-        let host = self.headers.remove(header::HOST);
-        let host = host.as_ref().and_then(|host| host.to_str().ok()).unwrap_or(authority);
+        let mut hosts = match self.headers.entry(header::HOST) {
+            Entry::Occupied(hosts) => hosts.remove_entry_mult().1.collect(),
+            Entry::Vacant(_) => Vec::new(),
+        };
+        let first = (!hosts.is_empty()).then(|| hosts.remove(0));
+        let host = first.as_ref().and_then(|host| host.to_str().ok()).unwrap_or(authority);
         let uri = if version == Version::HTTP_2 {
             format!("http://{host}{}", self.target)
         } else {
@@ -118,6 +126,9 @@ impl Ask {
             self.headers.insert(header::HOST, host);
             self.target
         };
+        for another in hosts {
+            self.headers.append(header::HOST, another);
+        }
         let mut request = Request::new(self.content.into_body());
         *request.method_mut() = self.method;
         *request.uri_mut() = Uri::try_from(uri).expect("a URI");

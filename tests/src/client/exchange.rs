@@ -10,7 +10,7 @@ use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::Incoming;
 use tokio::sync::mpsc;
 
-use super::ask::Body;
+use super::{Reply, ask::Body};
 use crate::wait::within_patience;
 
 type Frames = mpsc::Sender<Frame<Bytes>>;
@@ -83,6 +83,17 @@ impl Exchange {
     /// When the response breaks off.
     pub async fn read(&mut self) -> Option<Bytes> {
         self.try_read().await.expect("a response that does not break off")
+    }
+
+    /// The whole response; the request's body stays as it is.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub async fn reply(mut self) -> Reply {
+        self.begun().await;
+        let Progress::Begun(response) = self.response else { unreachable!("it has begun") };
+        let reply = within_patience("the rest of a response", Reply::read(response)).await;
+        reply.unwrap_or_else(|broken| panic!("no whole response: {broken}"))
     }
 
     /// Reads exactly so many bytes.

@@ -51,6 +51,32 @@ impl Reply {
         Ok(Self { status: head.status, version: head.version, headers, body, trailers })
     }
 
+    /// Reads a response as it came over a connection that ended with it.
+    ///
+    /// # Panics
+    /// When it is none.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{text:?}"));
+        let mut lines = head.split("\r\n");
+        let status = lines.next().and_then(|line| line.strip_prefix("HTTP/1.1 ")?.get(..3));
+        let status = status.and_then(|status| status.parse().ok());
+        let headers = lines.map(|line| {
+            let (name, value) = line.split_once(": ").unwrap_or_else(|| panic!("{line:?}"));
+            (name.parse().expect("a name"), value.parse().expect("a value"))
+        });
+        let headers: HeaderMap = headers.collect();
+        let length = headers.get("content-length").and_then(|length| length.to_str().ok());
+        assert_eq!(length, Some(body.len().to_string().as_str()), "{text:?}");
+        Self {
+            status: status.unwrap_or_else(|| panic!("{text:?}")),
+            version: Version::HTTP_11,
+            headers,
+            body: Bytes::copy_from_slice(body.as_bytes()),
+            trailers: None,
+        }
+    }
+
     /// The body as text.
     #[must_use]
     pub fn text(&self) -> String {
