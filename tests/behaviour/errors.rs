@@ -97,6 +97,10 @@ table! {
     a_trap_amid_the_body_of_a_shared_instance: breaks_off("guest_trap", WITNESS, "/break");
     an_exit_amid_the_body: breaks_off("guest_trap", MISBEHAVE, "/break?how=exit");
     too_much_memory_amid_the_body: breaks_off("memory_limit", MISBEHAVE, "/break?how=alloc");
+    too_much_cpu_time_amid_the_body: BrokenOff {
+        flag: Some(("--cpu-time", "300ms")),
+        ..breaks_off("cpu_time", MISBEHAVE, "/break?how=spin")
+    };
     a_body_that_is_silent: BrokenOff {
         flag: Some(("--response-idle-timeout", "300ms")),
         ..breaks_off("response_idle_timeout", MISBEHAVE, "/slow-body?chunks=2&ms=60000")

@@ -111,6 +111,9 @@ fn break_off(how: &str, out: ResponseOutparam) -> ! {
         "alloc" => loop {
             std::mem::forget(black_box(vec![0xa5_u8; MIB]));
         },
+        "spin" => loop {
+            std::hint::spin_loop();
+        },
         _ => core::arch::wasm32::unreachable(),
     }
 }
