@@ -107,6 +107,7 @@ async fn check_prints_the_settings_and_where_they_come_from() {
     http.header_timeout  10s  default
     http.body_timeout  30s  default
     http.max_connections  10000  default
+    http.max_keep_alive  0  default
     http.max_header_bytes  64KiB  default
     http.max_body  16MiB  default
     shutdown.drain_delay  0s  default

@@ -81,10 +81,6 @@ async fn all_mistakes_are_named_at_once() {
 
 #[tokio::test]
 async fn a_key_of_a_later_release_is_refused() {
-    assert_snapshot!(serve_file(&format!("[http]\nmax_keep_alive = 10\n{ROUTE}")).await, @r#"
-    exit code 78
-    remuda: remuda.toml:2: http.max_keep_alive: is not available yet; remove it
-    "#);
     assert_snapshot!(serve_file(&format!("{ROUTE}executor = \"blocking\"\n")).await, @r#"
     exit code 78
     remuda: remuda.toml:3: route[0].executor: is not available yet; remove it

@@ -123,6 +123,8 @@ pub struct Http {
     pub body_timeout: Duration,
     /// Connections a worker holds open at the same time.
     pub max_connections: usize,
+    /// Connections without a request in flight that a worker keeps open; `None` for no cap.
+    pub max_keep_alive: Option<usize>,
     /// Bytes of one request head.
     pub max_header_bytes: usize,
     /// Bytes of one request body.

@@ -115,7 +115,9 @@ pub const KEYS: &[Key] = &[
     Key::new("http.max_connections", "Open connections, per worker")
         .value("NUMBER", "10000")
         .flag("max-connections", &["worker-connections"]),
-    Key::later("http.max_keep_alive", "Idle connections kept open"),
+    Key::new("http.max_keep_alive", "Idle connections kept open, per worker; 0 is no cap")
+        .value("NUMBER", "0")
+        .flag("max-keep-alive", &[]),
     Key::new("http.max_header_bytes", "Size of a request head, then 431")
         .value("SIZE", "64KiB")
         .flag("max-header-bytes", &["h11-max-incomplete-event-size"]),

@@ -107,7 +107,7 @@ mod tests {
             "| `component` | must be given |  |  | The component to serve, relative to the file |\n",
             "| `limits.memory` | the worker's |  |  | Memory of one instance",
             "| `env` | `none` | `-e`, `--env`, repeatable |  | Environment variables of the guest |\n",
-            "| `http.max_keep_alive` | Idle connections kept open |\n",
+            "| `http.max_keep_alive` | `0` | `--max-keep-alive` |",
             "| `route.executor` | Where the guest runs: auto, async or blocking |\n",
         ] {
             assert!(text.contains(row), "{row}\n{text}");

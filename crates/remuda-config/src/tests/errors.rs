@@ -23,7 +23,6 @@ memory = ["128MiB"]
 
 [http]
 max_header_bytes = "1KiB"
-max_keep_alive = 3
 
 [outbound]
 allow = [
@@ -43,8 +42,7 @@ allow = [
     remuda.toml:14: limits.request_timeout: expected a duration such as "250ms" or "30s", got "soon"; try request_timeout = "30s"
     remuda.toml:15: limits.memory: expected a size such as "64KiB" or "128MiB", got a list; try memory = "128MiB"
     remuda.toml:18: http.max_header_bytes: must be at least 8KiB, got 1KiB; try max_header_bytes = "64KiB"
-    remuda.toml:19: http.max_keep_alive: is not available yet; remove it
-    remuda.toml:24: outbound.allow: a * stands for the whole left part of a name; try https://*.example.com
+    remuda.toml:23: outbound.allow: a * stands for the whole left part of a name; try https://*.example.com
     route: nothing to serve; add a [[route]] to remuda.toml
     "#);
 }
@@ -236,6 +234,7 @@ fn every_bound_includes_its_ends_and_nothing_beyond() {
         ("limits.queue", "-1", "0", "1000000", "1000001"),
         ("limits.memory", "65535B", "64KiB", "4GiB", "4294967297"),
         ("http.max_connections", "0", "1", "1000000", "1000001"),
+        ("http.max_keep_alive", "-1", "0", "1000000", "1000001"),
         ("http.max_header_bytes", "8191", "8KiB", "1MiB", "1048577"),
         ("http.max_body", "0", "1", "1TiB", "1025GiB"),
         ("outbound.max_per_host", "0", "1", "1000000", "1000001"),

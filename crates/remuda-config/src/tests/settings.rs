@@ -41,6 +41,7 @@ fn a_bare_start_shows_every_default() {
     http.header_timeout = 10s (default)
     http.body_timeout = 30s (default)
     http.max_connections = 10000 (default)
+    http.max_keep_alive = 0 (default)
     http.max_header_bytes = 64KiB (default)
     http.max_body = 16MiB (default)
     shutdown.drain_delay = 0s (default)

@@ -135,6 +135,7 @@ fn http(read: &mut Reader<'_>) -> Option<Http> {
     let header_timeout = read.take("http.header_timeout", &Time);
     let body_timeout = read.take("http.body_timeout", &Time);
     let max_connections = read.take("http.max_connections", &Number(1, MANY));
+    let max_keep_alive = read.take("http.max_keep_alive", &Number(0, MANY));
     let max_header_bytes = read.take("http.max_header_bytes", &HEAD);
     let max_body = read.take("http.max_body", &Size(1, bytesize::TIB));
     Some(Http {
@@ -142,6 +143,7 @@ fn http(read: &mut Reader<'_>) -> Option<Http> {
         header_timeout: header_timeout?,
         body_timeout: body_timeout?,
         max_connections: max_connections? as usize,
+        max_keep_alive: Some(max_keep_alive? as usize).filter(|connections| *connections > 0),
         max_header_bytes: max_header_bytes? as usize,
         max_body: max_body?,
     })
