@@ -4,9 +4,13 @@
 //! without a request in flight, and its part in a drain. Owner: the server's task
 //! tracker. Invariants: an idle connection ends at `keep_alive_timeout`, an unfinished
 //! request head at `header_timeout`; a connection with a request in flight is ended by
-//! neither, but when its client takes nothing for `response_idle_timeout`.
+//! neither, but when its client takes nothing for `response_idle_timeout`; no more idle
+//! connections are kept than `max_keep_alive`.
 
 mod framing;
+mod http2_frames;
+mod keep_alive;
+mod stalled;
 mod state;
 mod tracked;
 
@@ -22,10 +26,13 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::conn::auto,
 };
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 use tokio_util::task::TaskTracker;
 
 pub use framing::{Framing, Refusal};
+pub(crate) use keep_alive::KeepAlive;
+use stalled::Watched;
+pub(crate) use stalled::{Told, tell};
 pub(crate) use state::{ConnectionState, InFlight};
 use tracked::Tracked;
 
@@ -39,8 +46,32 @@ const DRAIN_LINGER: Duration = Duration::from_millis(500);
 /// lines before and after it.
 const AROUND_HEAD: usize = 16;
 
+/// What a connection gets that would be one idle one too many: time for a first request
+/// that is on its way, or to take notice of a GOAWAY.
+const TOO_MANY_LINGER: Duration = Duration::from_secs(1);
+
 /// Requests of one HTTP/2 connection at the same time.
 const MAX_CONCURRENT_STREAMS: u32 = 200;
+
+/// Streams of one connection that their client has reset before they were looked at; one
+/// more ends the connection with ENHANCE_YOUR_CALM (CVE-2023-44487). h2's default.
+const MAX_PENDING_RESETS: usize = 20;
+
+/// Streams of one connection that were reset for what their client did wrong; one more ends
+/// the connection (CVE-2025-8671). h2 would allow 1024.
+const MAX_ERROR_RESETS: usize = 100;
+
+/// Bytes of request bodies that clients may send before guests read them: of one stream, and
+/// of one connection.
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+
+/// Bytes of one stream's response that wait for the socket. hyper would take 400 KiB.
+const SEND_BUFFER: usize = 128 * 1024;
+
+/// The least that HTTP/2 lets a server ask for. From it and from the size of a head h2
+/// derives how many CONTINUATION frames a head may have (CVE-2024-27316).
+const MAX_FRAME: u32 = 16 * 1024;
 
 /// Serves one connection until it ends.
 pub(crate) async fn serve<H: Handler>(
@@ -48,7 +79,8 @@ pub(crate) async fn serve<H: Handler>(
     stream: Stream,
     client: Option<IpAddr>,
 ) {
-    let state = Arc::new(ConnectionState::new(Arc::clone(&shared.metrics)));
+    let state =
+        Arc::new(ConnectionState::new(Arc::clone(&shared.metrics), Arc::clone(&shared.keep_alive)));
     let service = service(Arc::clone(&shared), Arc::clone(&state), client);
     let socket = Tracked::new(stream, Arc::clone(&state), shared.config.http.max_header_bytes);
     let builder = builder(&shared);
@@ -57,6 +89,8 @@ pub(crate) async fn serve<H: Handler>(
     let mut draining = pin!(shared.drain.cancelled());
     let mut timer = Timer::new(&shared.config);
     let mut said_goaway = false;
+    let is_capped = shared.config.http.max_keep_alive.is_some();
+    let mut too_many = pin!(state.too_many());
 
     std::future::poll_fn(|cx| {
         if !state.is_draining() && draining.as_mut().poll(cx).is_ready() {
@@ -64,7 +98,10 @@ pub(crate) async fn serve<H: Handler>(
             timer.linger();
         }
         // Which protocol it is shows only with the first bytes.
-        if state.is_draining() && state.is_http2() && !said_goaway {
+        if state.is_http2()
+            && !said_goaway
+            && (state.is_draining() || is_capped && too_many.as_mut().poll(cx).is_ready())
+        {
             said_goaway = true;
             connection.as_mut().graceful_shutdown();
         }
@@ -101,6 +138,12 @@ fn builder<H: Handler>(shared: &Shared<H>) -> auto::Builder<TrackedExecutor> {
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
+        .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
+        .max_local_error_reset_streams(MAX_ERROR_RESETS)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_frame_size(MAX_FRAME)
+        .max_send_buf_size(SEND_BUFFER)
         // h2 has no room for our words in its refusal of a head that is larger than this; one
         // that is larger than it may be, but not by far, is refused by the service.
         .max_header_list_size(u32::try_from(max_head.saturating_mul(2)).unwrap_or(u32::MAX));
@@ -116,7 +159,7 @@ where
     F: Future<Output: Send> + Send + 'static,
 {
     fn execute(&self, future: F) {
-        self.0.spawn(future);
+        self.0.spawn(Watched::new(future));
     }
 }
 
@@ -152,25 +195,37 @@ impl Timer {
     fn linger(&mut self) {
         self.keep_alive = self.keep_alive.min(DRAIN_LINGER);
         self.header = self.header.min(self.keep_alive * 4);
-        self.sleep.as_mut().reset(tokio::time::Instant::now());
+        self.sleep.as_mut().reset(Instant::now());
+    }
+
+    /// When a connection ends that has been idle since then.
+    fn end_of_idleness(&self, state: &ConnectionState, since: u64) -> Instant {
+        let most = if state.is_kept() { Duration::MAX } else { TOO_MANY_LINGER };
+        clock::instant(since) + self.keep_alive.min(most)
     }
 
     /// Ready when the connection should end.
     fn poll(&mut self, state: &ConnectionState, cx: &mut Context<'_>) -> Poll<Due> {
         let head = state.head_just_started().map(|since| clock::instant(since) + self.header);
         let reader = state.blocked_since().map(|since| clock::instant(since) + self.reader);
-        if let Some(due) = head.into_iter().chain(reader).min()
+        let too_many = match state.waiting_since() {
+            Some(state::Waiting::Request(since)) if !state.is_kept() => {
+                Some(self.end_of_idleness(state, since))
+            }
+            _ => None,
+        };
+        if let Some(due) = head.into_iter().chain(reader).chain(too_many).min()
             && due < self.sleep.deadline()
         {
             self.sleep.as_mut().reset(due);
         }
         while self.sleep.as_mut().poll(cx).is_ready() {
-            let now = tokio::time::Instant::now();
+            let now = Instant::now();
             let (at, due) = match state.waiting_since() {
                 // Busy: nothing is due, look again later.
                 None => (now + self.keep_alive.min(self.header), Due::Close),
                 Some(state::Waiting::Request(since)) => {
-                    (clock::instant(since) + self.keep_alive, Due::Close)
+                    (self.end_of_idleness(state, since), Due::Close)
                 }
                 Some(state::Waiting::Head(since)) => {
                     (clock::instant(since) + self.header, Due::Answer408)

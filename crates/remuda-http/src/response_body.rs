@@ -10,15 +10,27 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::Sleep;
 
-use crate::{BodyFailure, access_log::AccessRecord, connection::InFlight};
+use crate::{
+    BodyFailure,
+    access_log::AccessRecord,
+    connection::{InFlight, Told, tell},
+};
 
 /// Counted when a handler's body says nothing for too long. The other reasons are those of
 /// the rejections that it was too late for.
 const RESPONSE_IDLE_TIMEOUT: &str = "response_idle_timeout";
 
+/// Longest piece of a body that a stream of HTTP/2 is given, so that a client that takes
+/// little at a time can be told from one that takes nothing.
+const PIECE: usize = 16 * 1024;
+
 /// The body of every response; while it lives, its connection is not idle.
 pub struct ResponseBody<B> {
     inner: Inner<B>,
+    /// How long it may wait for its client.
+    patience: Duration,
+    /// What comes before the rest of `inner`; `None` where pieces may have any length.
+    held: Option<Bytes>,
     access: Option<Box<AccessRecord>>,
     in_flight: InFlight,
 }
@@ -34,21 +46,85 @@ enum Inner<B> {
 pub struct BrokenOff;
 
 impl<B> ResponseBody<B> {
-    /// The server's own words.
-    pub(crate) fn words(words: Bytes, in_flight: InFlight) -> Self {
-        Self { inner: Inner::Words(words), access: None, in_flight }
+    /// The server's own words, which may wait for their client for `patience` at a time.
+    pub(crate) fn words(words: Bytes, patience: Duration, in_flight: InFlight) -> Self {
+        Self::new(Inner::Words(words), patience, in_flight)
     }
 
-    /// A handler's body, which may be silent for `silence` at a time.
+    /// A handler's body, which may be silent for `silence` at a time, and wait for its client
+    /// for as long.
     pub(crate) fn handler(body: B, id: u64, silence: Duration, in_flight: InFlight) -> Self {
         let inner = Inner::Handler { body, id, silence, deadline: None };
-        Self { inner, access: None, in_flight }
+        Self::new(inner, silence, in_flight)
+    }
+
+    fn new(inner: Inner<B>, patience: Duration, in_flight: InFlight) -> Self {
+        Self { inner, patience, held: None, access: None, in_flight }
+    }
+
+    /// Has it come in short pieces.
+    pub(crate) fn in_pieces(mut self) -> Self {
+        self.held = Some(Bytes::new());
+        self
     }
 
     /// Has the access log record written when this body is dropped.
     pub(crate) fn record(mut self, record: Box<AccessRecord>) -> Self {
         self.access = Some(record);
         self
+    }
+}
+
+impl<B> ResponseBody<B>
+where
+    B: Body<Data = Bytes, Error = BodyFailure> + Unpin,
+{
+    fn poll_inner(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+        let frame = match &mut self.inner {
+            Inner::Words(words) if words.is_empty() => None,
+            Inner::Words(words) => Some(Ok(Frame::data(std::mem::take(words)))),
+            Inner::Handler { body, id, silence, deadline } => {
+                if let Poll::Ready(frame) = Pin::new(body).poll_frame(cx) {
+                    *deadline = None;
+                    frame.map(|frame| {
+                        frame.map_err(|BodyFailure { rejection, detail }| {
+                            broken_off(&self.in_flight, *id, rejection.reason(), &detail)
+                        })
+                    })
+                } else {
+                    let sleep = || Box::pin(tokio::time::sleep(*silence));
+                    ready!(deadline.get_or_insert_with(sleep).as_mut().poll(cx));
+                    let detail = "guest sent nothing for response_idle_timeout";
+                    let reason = RESPONSE_IDLE_TIMEOUT;
+                    Some(Err(broken_off(&self.in_flight, *id, reason, detail)))
+                }
+            }
+        };
+        if let (Some(access), Some(Ok(frame))) = (&mut self.access, &frame) {
+            access.count(frame.data_ref().map_or(0, Bytes::len));
+        }
+        Poll::Ready(frame)
+    }
+
+    /// The next frame, or the next piece of one.
+    fn poll_piece(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+        let data = match self.held.take_if(|held| !held.is_empty()) {
+            Some(held) => held,
+            None => match ready!(self.poll_inner(cx)).transpose()?.map(Frame::into_data) {
+                Some(Ok(data)) => data,
+                Some(Err(other)) => return Poll::Ready(Some(Ok(other))),
+                None => return Poll::Ready(None),
+            },
+        };
+        let mut piece = data;
+        self.held = Some(piece.split_off(piece.len().min(PIECE)));
+        Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 }
 
@@ -64,33 +140,18 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         let this = self.get_mut();
-        let frame = match &mut this.inner {
-            Inner::Words(words) if words.is_empty() => None,
-            Inner::Words(words) => Some(Ok(Frame::data(std::mem::take(words)))),
-            Inner::Handler { body, id, silence, deadline } => {
-                if let Poll::Ready(frame) = Pin::new(body).poll_frame(cx) {
-                    *deadline = None;
-                    frame.map(|frame| {
-                        frame.map_err(|BodyFailure { rejection, detail }| {
-                            broken_off(&this.in_flight, *id, rejection.reason(), &detail)
-                        })
-                    })
-                } else {
-                    let sleep = || Box::pin(tokio::time::sleep(*silence));
-                    ready!(deadline.get_or_insert_with(sleep).as_mut().poll(cx));
-                    let detail = "guest sent nothing for response_idle_timeout";
-                    let reason = RESPONSE_IDLE_TIMEOUT;
-                    Some(Err(broken_off(&this.in_flight, *id, reason, detail)))
-                }
-            }
-        };
-        if let (Some(access), Some(Ok(frame))) = (&mut this.access, &frame) {
-            access.count(frame.data_ref().map_or(0, Bytes::len));
+        if this.held.is_none() {
+            return this.poll_inner(cx);
         }
-        Poll::Ready(frame)
+        let piece = this.poll_piece(cx);
+        tell(if piece.is_ready() { Told::Gave(this.patience) } else { Told::Waits });
+        piece
     }
 
     fn is_end_stream(&self) -> bool {
+        if self.held.as_ref().is_some_and(|held| !held.is_empty()) {
+            return false;
+        }
         match &self.inner {
             Inner::Words(words) => words.is_empty(),
             Inner::Handler { body, .. } => body.is_end_stream(),
@@ -98,9 +159,18 @@ where
     }
 
     fn size_hint(&self) -> SizeHint {
+        let held = self.held.as_ref().map_or(0, Bytes::len) as u64;
         match &self.inner {
-            Inner::Words(words) => SizeHint::with_exact(words.len() as u64),
-            Inner::Handler { body, .. } => body.size_hint(),
+            Inner::Words(words) => SizeHint::with_exact(held + words.len() as u64),
+            Inner::Handler { body, .. } => {
+                let rest = body.size_hint();
+                let mut hint = SizeHint::new();
+                hint.set_lower(held + rest.lower());
+                if let Some(upper) = rest.upper() {
+                    hint.set_upper(held + upper);
+                }
+                hint
+            }
         }
     }
 }

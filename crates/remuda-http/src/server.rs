@@ -15,6 +15,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     Admission, Handler, LastAccepts, Listener, Observer, Peers, RouteTable,
     accept::{Company, accept_until_drained},
+    connection::KeepAlive,
     metrics::Metrics,
 };
 
@@ -36,6 +37,7 @@ pub(crate) struct Shared<H> {
     /// For connections that may still be opened.
     pub(crate) places: Arc<Semaphore>,
     pub(crate) company: Arc<Company>,
+    pub(crate) keep_alive: Arc<KeepAlive>,
     last_id: AtomicU64,
 }
 
@@ -67,6 +69,7 @@ impl<H: Handler> Server<H> {
             drain: CancellationToken::new(),
             places: Arc::new(Semaphore::new(max_connections)),
             company: Arc::new(Company::new(Arc::clone(&metrics), peers)),
+            keep_alive: Arc::new(KeepAlive::new(config.http.max_keep_alive)),
             last_id: AtomicU64::new(first_id),
             metrics,
         };

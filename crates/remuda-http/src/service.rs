@@ -56,7 +56,8 @@ impl<H: Handler> Connection<H> {
         let mut route = None;
         let started = in_flight.started().into_std();
         let mut response = match self.admit_and_handle(request, id, started, &mut route).await {
-            Ok(response) => {
+            Ok(mut response) => {
+                strip_hop_by_hop(response.headers_mut());
                 in_flight.answered(route, response.status());
                 let limits = route.map(|route| &self.shared.config.routes[route].limits);
                 let silence = limits
@@ -76,10 +77,13 @@ impl<H: Handler> Connection<H> {
                     tracing::debug!(route = path, request, reason = rejection.reason(), "rejected");
                 }
                 let response = rejection.response(json, http1);
-                response.map(|words| ResponseBody::words(words, in_flight))
+                let patience = self.shared.config.limits.response_idle_timeout;
+                response.map(|words| ResponseBody::words(words, patience, in_flight))
             }
         };
-        if http1 && self.state.is_draining() {
+        if !http1 {
+            response = response.map(ResponseBody::in_pieces);
+        } else if !self.state.is_kept_after() {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         match record {
@@ -124,6 +128,10 @@ impl<H: Handler> Connection<H> {
         // Whatever a guest makes of a body that broke a limit, it is not the one to blame.
         match verdict.and_then(|verdict| verdict.rejection()) {
             Some(rejection) => Err(rejection),
+            // What comes before an answer is no answer, and hyper would send it as one.
+            None if result.as_ref().is_ok_and(|answer| answer.status().is_informational()) => {
+                Err(Rejection::GuestError)
+            }
             None => result,
         }
     }

@@ -12,6 +12,8 @@ use memchr::memchr;
 
 use crate::rejection::names_json;
 
+use super::http2_frames::Frames;
+
 /// Why a request is refused; the connection ends with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
@@ -19,6 +21,8 @@ pub enum Refusal {
     Ambiguous(&'static str),
     /// 431
     TooLarge,
+    /// Too many frames of HTTP/2 that carry nothing.
+    Flood,
 }
 
 /// The first line of every HTTP/2 connection (RFC 9113, section 3.4), and of no HTTP/1
@@ -62,7 +66,7 @@ enum Part {
     },
     /// After what hyper does not go on after.
     Opaque,
-    Http2,
+    Http2(Frames),
 }
 
 /// What the fields so far say.
@@ -95,7 +99,11 @@ impl Framing {
         while seen < bytes.len() {
             let rest = &bytes[seen..];
             match &mut self.part {
-                Part::Opaque | Part::Http2 => return (bytes.len(), None),
+                Part::Opaque => return (bytes.len(), None),
+                Part::Http2(frames) => {
+                    let refusal = (!frames.received(rest)).then_some(Refusal::Flood);
+                    return (bytes.len(), refusal);
+                }
                 Part::Body(left) | Part::Chunk(left) if *left > 0 => {
                     let taken = (*left).min(rest.len() as u64);
                     *left -= taken;
@@ -127,7 +135,19 @@ impl Framing {
 
     /// Whether the connection has begun as one of HTTP/2.
     pub(super) fn is_http2(&self) -> bool {
-        matches!(self.part, Part::Http2)
+        matches!(self.part, Part::Http2(_))
+    }
+
+    /// Looks at what was written.
+    pub(super) fn wrote(&mut self, bytes: &[u8]) {
+        if let Part::Http2(frames) = &mut self.part {
+            frames.written(bytes);
+        }
+    }
+
+    /// Whether a frame of HTTP/2 can be written now, between those of hyper.
+    pub(super) fn can_write_a_frame(&self) -> bool {
+        matches!(&self.part, Part::Http2(frames) if frames.can_write())
     }
 
     /// Whether an `Accept` among the fields of the unfinished head so far names JSON.
@@ -157,7 +177,7 @@ impl Framing {
             Part::Start { empty } if line.is_empty() && *empty < MAX_EMPTY_LINES => {
                 Part::Start { empty: *empty + 1 }
             }
-            Part::Start { .. } if line == HTTP2_PREFACE => Part::Http2,
+            Part::Start { .. } if line == HTTP2_PREFACE => Part::Http2(Frames::new()),
             Part::Start { .. } => {
                 let is_http10 = request_line(line)?;
                 Part::Fields(Head { bytes: line.len() + 2, is_http10, ..Head::default() })
@@ -185,7 +205,7 @@ impl Framing {
                 }
                 Part::Trailers { fields: *fields + 1 }
             }
-            Part::Body(_) | Part::Opaque | Part::Http2 => Part::Opaque,
+            Part::Body(_) | Part::Opaque | Part::Http2(_) => Part::Opaque,
         };
         Ok(())
     }

@@ -9,8 +9,12 @@ use std::{
 };
 
 use http::StatusCode;
-use tokio::time::Instant;
+use tokio::{
+    sync::{Notify, futures::Notified},
+    time::Instant,
+};
 
+use super::keep_alive::{KeepAlive, Promise};
 use crate::{clock, metrics::Metrics};
 
 /// Shared by the socket, the service and the timer of a connection. All of them run on
@@ -27,6 +31,10 @@ pub(crate) struct ConnectionState {
     blocked_since: AtomicU64,
     http2: AtomicBool,
     draining: AtomicBool,
+    /// Whether it stays when it is idle.
+    kept: Promise,
+    /// It is idle, there are enough such connections, and its client does not know yet.
+    too_many: Notify,
     /// The head that is being read has taken too long.
     head_given_up: AtomicBool,
     /// Whoever reads waits until nothing is in flight.
@@ -53,7 +61,7 @@ pub(crate) struct InFlight {
 }
 
 impl ConnectionState {
-    pub(super) fn new(metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new(metrics: Arc<Metrics>, keep_alive: Arc<KeepAlive>) -> Self {
         Self {
             metrics,
             in_flight: AtomicUsize::new(0),
@@ -62,6 +70,8 @@ impl ConnectionState {
             blocked_since: AtomicU64::new(0),
             http2: AtomicBool::new(false),
             draining: AtomicBool::new(false),
+            kept: Promise::new(keep_alive),
+            too_many: Notify::new(),
             head_given_up: AtomicBool::new(false),
             reader_waits: AtomicBool::new(false),
             reader: Mutex::new(None),
@@ -72,6 +82,7 @@ impl ConnectionState {
     pub(crate) fn begin(self: &Arc<Self>) -> InFlight {
         if self.in_flight.fetch_add(1, Ordering::Relaxed) == 0 {
             self.metrics.connection_is_active(true);
+            self.kept.give_back();
         }
         self.head_since.store(0, Ordering::Relaxed);
         let connection = Arc::clone(self);
@@ -162,6 +173,22 @@ impl ConnectionState {
         self.idle_since.fetch_max(clock::now(), Ordering::Relaxed);
     }
 
+    /// Whether the connection stays after the response that begins now; of HTTP/1, which
+    /// has one request at a time.
+    pub(crate) fn is_kept_after(&self) -> bool {
+        !self.is_draining() && self.kept.make()
+    }
+
+    /// Whether it stays while it is idle.
+    pub(super) fn is_kept(&self) -> bool {
+        self.kept.is_made()
+    }
+
+    /// Waits until it is idle and one too many; of HTTP/2, which says so at any time.
+    pub(super) fn too_many(&self) -> Notified<'_> {
+        self.too_many.notified()
+    }
+
     /// The socket answers 408 when it is read next.
     pub(super) fn give_up_head(&self) {
         self.head_given_up.store(true, Ordering::Relaxed);
@@ -200,6 +227,9 @@ impl Drop for InFlight {
             connection.idle_since.store(clock::at(now), Ordering::Relaxed);
             connection.metrics.connection_is_active(false);
             connection.wake_reader();
+            if connection.is_http2() && !connection.kept.make() {
+                connection.too_many.notify_one();
+            }
         }
         connection.metrics.ended(self.route, self.status, now - self.started);
     }
@@ -210,7 +240,7 @@ mod tests {
     use super::*;
 
     fn state() -> ConnectionState {
-        ConnectionState::new(Arc::new(Metrics::new(1)))
+        ConnectionState::new(Arc::new(Metrics::new(1)), Arc::new(KeepAlive::new(None)))
     }
 
     #[test]

@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::{
     ConnectionState,
     framing::{Framing, Refusal},
+    http2_frames::GOAWAY,
 };
 use crate::{Rejection, listener::Stream};
 
@@ -26,6 +27,7 @@ pub(super) struct Tracked {
     staged: Vec<u8>,
     staged_at: usize,
     refused: Option<Refused>,
+    flooded: bool,
 }
 
 /// What was received is no request, and nothing more is read.
@@ -34,6 +36,9 @@ struct Refused {
     /// The client has been told.
     told: bool,
 }
+
+/// The reason for which a connection of HTTP/2 ends that is flooded.
+const HTTP2_FLOOD: &str = "http2_flood";
 
 /// Bytes that are read at a time while a line is unfinished: hyper has little room then.
 const PIECE: usize = 4096;
@@ -49,6 +54,7 @@ impl Tracked {
             staged: Vec::new(),
             staged_at: 0,
             refused: None,
+            flooded: false,
         }
     }
 
@@ -59,14 +65,42 @@ impl Tracked {
         if self.framing.is_http2() && !was_http2 {
             self.state.mark_http2();
         }
-        self.refused = refusal.map(|refusal| Refused {
-            rejection: match refusal {
-                Refusal::Ambiguous(what) => Rejection::BadRequest(what),
-                Refusal::TooLarge => Rejection::HeaderTooLarge,
-            },
-            told: false,
-        });
+        let rejection = match refusal {
+            None => return passed,
+            Some(Refusal::Ambiguous(what)) => Rejection::BadRequest(what),
+            Some(Refusal::TooLarge) => Rejection::HeaderTooLarge,
+            Some(Refusal::Flood) => {
+                self.flooded = true;
+                self.state.rejected(HTTP2_FLOOD);
+                return passed;
+            }
+        };
+        self.refused = Some(Refused { rejection, told: false });
         passed
+    }
+
+    /// Ends the connection with all its streams.
+    fn end_flood(&mut self, cx: &mut Context<'_>) -> io::Error {
+        // Amid a frame of hyper's there is no room for another; then the client sees only
+        // the end, as it does when it does not take this at once.
+        if self.framing.can_write_a_frame() {
+            let _ = Pin::new(&mut self.stream).poll_write(cx, &GOAWAY);
+        }
+        io::Error::other("client floods the connection with frames that carry nothing")
+    }
+
+    /// The socket took so many of these bytes, or refused them.
+    fn wrote(&mut self, written: &Poll<io::Result<usize>>, slices: &[io::IoSlice<'_>]) {
+        self.state.wrote(written.is_pending());
+        if let Poll::Ready(Ok(mut left)) = *written
+            && self.framing.is_http2()
+        {
+            for slice in slices {
+                let taken = left.min(slice.len());
+                self.framing.wrote(&slice[..taken]);
+                left -= taken;
+            }
+        }
     }
 
     /// Gives hyper what is staged.
@@ -126,6 +160,9 @@ impl AsyncRead for Tracked {
             }
             this.state.received();
             let passed = this.look(received);
+            if this.flooded {
+                return Poll::Ready(Err(this.end_flood(cx)));
+            }
             if passed == received.len() {
                 return Poll::Ready(Ok(()));
             }
@@ -147,6 +184,9 @@ impl AsyncRead for Tracked {
             let mut received = std::mem::take(&mut this.held);
             received.extend_from_slice(piece.filled());
             let passed = this.look(&received);
+            if this.flooded {
+                return Poll::Ready(Err(this.end_flood(cx)));
+            }
             this.held = received.split_off(passed);
             this.staged = received;
             if !this.staged.is_empty() {
@@ -166,7 +206,7 @@ impl AsyncWrite for Tracked {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.stream).poll_write(cx, bytes);
-        this.state.wrote(written.is_pending());
+        this.wrote(&written, &[io::IoSlice::new(bytes)]);
         written
     }
 
@@ -177,7 +217,7 @@ impl AsyncWrite for Tracked {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.stream).poll_write_vectored(cx, slices);
-        this.state.wrote(written.is_pending());
+        this.wrote(&written, slices);
         written
     }
 
