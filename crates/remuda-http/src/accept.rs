@@ -7,6 +7,7 @@
 
 mod balance;
 mod company;
+mod complaint;
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -17,6 +18,7 @@ use tokio::{
 
 use self::balance::Balance;
 pub(crate) use self::company::Company;
+use self::complaint::Complaint;
 use crate::{Handler, Listener, connection, listener::Accepted, server::Shared};
 
 /// How long a listener rests after an error such as a full table of open files
@@ -72,14 +74,14 @@ pub(crate) async fn accept_until_drained<H: Handler>(
 }
 
 async fn accept_forever<H: Handler>(shared: &Arc<Shared<H>>, listener: &Listener) {
-    let mut balance = Balance::default();
+    let (mut balance, mut complaint) = (Balance::default(), Complaint::default());
     loop {
         match accept_some(shared, listener, &mut balance).await {
             Ok(()) => tokio::task::yield_now().await,
             // The peer of a connection that was never ours has gone.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
-                tracing::warn!(%error, "failed to accept a connection; trying again");
+                complaint.failed(&error);
                 sleep(ACCEPT_BACKOFF).await;
             }
         }

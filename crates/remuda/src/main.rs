@@ -9,6 +9,7 @@ mod commands;
 mod configuration;
 mod exit;
 mod logging;
+mod open_files;
 
 use std::process::ExitCode;
 

@@ -11,7 +11,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use wasip2::clocks::monotonic_clock;
-use wasip2::http::types::{ErrorCode, IncomingRequest, ResponseOutparam};
+use wasip2::http::types::{ErrorCode, Fields, IncomingRequest, ResponseOutparam};
 
 use crate::freeze::freeze;
 use crate::query::Query;
@@ -49,6 +49,8 @@ impl wasip2::exports::http::incoming_handler::Guest for Misbehave {
             "/env" => return env(&query, out),
             "/read" => return read(&query, out),
             "/after" => return after(&query, out),
+            "/set" => return set(&query, out),
+            "/status" => return answer(out, query.number("code").unwrap_or(200) as u16, b"ok\n"),
             _ => {}
         }
         answer(out, 200, b"ok\n");
@@ -147,6 +149,15 @@ fn read(query: &Query, out: ResponseOutparam) {
         Ok(contents) => answer(out, 200, &contents),
         Err(error) => answer(out, 500, error.to_string().as_bytes()),
     }
+}
+
+/// Answers with a field that is not a guest's to set; the body says what the host made of that.
+fn set(query: &Query, out: ResponseOutparam) {
+    let (name, value) = (query.text("name").unwrap_or_default(), query.text("value"));
+    let headers = Fields::new();
+    let result = headers.append(&name, value.unwrap_or_default().as_bytes());
+    let said = format!("{result:?}\n");
+    Stream::with_headers(out, 200, headers).end_with(said.as_bytes());
 }
 
 /// Answers completely, then goes on working.

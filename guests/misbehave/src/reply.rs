@@ -30,6 +30,11 @@ impl Stream {
     fn with_status(out: ResponseOutparam, status: u16) -> Self {
         let headers = Fields::new();
         let _ = headers.append("content-type", b"text/plain");
+        Self::with_headers(out, status, headers)
+    }
+
+    /// Sends a head.
+    pub fn with_headers(out: ResponseOutparam, status: u16, headers: Fields) -> Self {
         let response = OutgoingResponse::new(headers);
         let _ = response.set_status_code(status);
         let body = response.body().expect("a new response has its body");
@@ -45,6 +50,12 @@ impl Stream {
                 return;
             }
         }
+    }
+
+    /// Writes these bytes and ends the body.
+    pub fn end_with(self, bytes: &[u8]) {
+        self.send(bytes);
+        self.finish();
     }
 
     /// Ends the body.

@@ -10,7 +10,7 @@ use crate::{
     cli::ServeArgs,
     configuration,
     exit::{Exit, Failure, chain},
-    logging,
+    logging, open_files,
 };
 
 /// Names the running program even after its file has been replaced.
@@ -22,11 +22,12 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
         .map_err(|error| Failure::new(Exit::Software, format!("failed to find itself: {error}")))?;
     let Loaded { config, settings, warnings } = configuration::load(args.clone())?;
     logging::init(&config.log);
-    raise_open_files_limit();
+    open_files::raise_limit();
     effective::log(&settings, logging::is_json(&config.log));
     for warning in warnings {
         tracing::warn!("{warning}");
     }
+    open_files::warn_if_too_few(&config);
     let program = Program { executable: PathBuf::from(THIS_EXECUTABLE), environment: Vec::new() };
     let mut known = settings;
     let source = ConfigSource(Box::new(move || load_again(args.clone(), &mut known)));
@@ -55,18 +56,7 @@ fn load_again(args: ServeArgs, known: &mut Vec<Setting>) -> Result<Config, Strin
     for warning in loaded.warnings {
         tracing::warn!("{warning}");
     }
+    open_files::warn_if_too_few(&loaded.config);
     *known = loaded.settings;
     Ok(loaded.config)
-}
-
-/// Takes what the operator has allowed: the soft limit of 1024 open files that most
-/// systems start with is meant for programs that use `select`.
-fn raise_open_files_limit() {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    if let Err(error) = setrlimit(Resource::Nofile, limit) {
-        tracing::warn!(%error, "failed to raise the limit of open files");
-    }
 }

@@ -8,6 +8,8 @@ use std::{fmt, fs, time::Duration};
 use remuda_config::{BindAddress, Config};
 use rustix::process::{Resource, getrlimit};
 
+use crate::open_files;
+
 /// How a line came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -163,9 +165,7 @@ fn processes(config: &Config) -> Vec<Item> {
 }
 
 fn machine(config: &Config, allowed: Allowed) -> Vec<Item> {
-    /// Listeners, logs, upstreams and mounted files beside connections.
-    const OTHER_FILES: u64 = 100;
-    let needed = config.http.max_connections as u64 + OTHER_FILES;
+    let needed = open_files::needed(config);
     let files = allowed.open_files.map_or("any number of".to_owned(), |files| files.to_string());
     let backlog = u64::from(config.workers.backlog);
     let queue = allowed.somaxconn.map_or("?".to_owned(), |queue| queue.to_string());
@@ -173,7 +173,7 @@ fn machine(config: &Config, allowed: Allowed) -> Vec<Item> {
         item(
             allowed.open_files.is_none_or(|files| files >= needed),
             Verdict::Fail,
-            format!("{files} open files for {} connections", config.http.max_connections),
+            format!("{files} open files for a worker that may need {needed}"),
             "raise the limit (ulimit -Hn, LimitNOFILE=), or lower http.max_connections",
         ),
         item(
