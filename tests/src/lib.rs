@@ -12,6 +12,7 @@ pub mod client;
 pub mod figure;
 pub mod guests;
 pub mod held;
+pub mod http2;
 pub mod load;
 pub mod log;
 pub mod metrics;

@@ -2,11 +2,11 @@
 
 mod tcp;
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, time::Duration};
 
 pub use rustix::process::{Pid, Signal};
 use rustix::{
-    process::{kill_process, test_kill_process},
+    process::{Resource, getrlimit, kill_process, setrlimit, test_kill_process},
     thread::{CpuSet, sched_getaffinity},
 };
 pub(crate) use tcp::TcpTable;
@@ -85,6 +85,30 @@ pub fn resident_bytes(pid: Pid) -> u64 {
         line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()
     });
     kibibytes.expect("a running process has resident memory") * 1024
+}
+
+/// Processor time that it has used, of user and kernel; zero if it has gone.
+///
+/// # Panics
+/// When `/proc` is not as proc(5) says.
+#[must_use]
+pub fn processor_time(pid: Pid) -> Duration {
+    let text = fs::read_to_string(folder(pid).join("stat")).unwrap_or_default();
+    let Some((_, fields)) = text.rsplit_once(") ") else { return Duration::ZERO };
+    // Counted from the state, which is the third.
+    let ticks = fields.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<u64>());
+    let ticks: u64 = ticks.map(|ticks| ticks.expect("a number of ticks")).sum();
+    Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second())
+}
+
+/// Has this process open as many files as it may.
+///
+/// # Panics
+/// When the kernel refuses.
+pub fn allow_many_files() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).expect("a limit that we may raise");
 }
 
 /// What the kernel adds to its score when it looks for something to kill

@@ -121,7 +121,7 @@ impl Raw {
         head[3]
     }
 
-    async fn read_bytes(&mut self, length: usize) -> Vec<u8> {
+    pub(crate) async fn read_bytes(&mut self, length: usize) -> Vec<u8> {
         let read = within_patience("bytes", async {
             while self.buffer.len() < length {
                 let count = self.stream.read_buf(&mut self.buffer).await.expect("bytes");
@@ -135,11 +135,29 @@ impl Raw {
 
     /// Reads until the server closes the connection; a reset is an end too.
     pub async fn read_to_end(&mut self) -> String {
+        text_of(&self.read_bytes_to_end().await)
+    }
+
+    pub(crate) async fn read_bytes_to_end(&mut self) -> Vec<u8> {
         let mut bytes = std::mem::take(&mut self.buffer);
         // What was read before a reset is in there.
         let _ =
             within_patience("the end of a connection", self.stream.read_to_end(&mut bytes)).await;
-        text_of(&bytes)
+        bytes
+    }
+
+    /// Closes the connection with a reset, whatever is on the way.
+    ///
+    /// # Panics
+    /// When the kernel does not let us.
+    pub fn reset(self) {
+        self.stream.set_zero_linger().expect("a socket of ours");
+    }
+
+    /// Says that nothing more will be sent.
+    pub async fn shut_down_sending(&mut self) {
+        // A server that has closed the connection needs not be told.
+        let _ = self.stream.shutdown().await;
     }
 
     /// What has come so far, without waiting.

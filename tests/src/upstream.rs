@@ -15,6 +15,7 @@
 
 mod behaviour;
 mod certificate;
+mod rude;
 
 use std::{
     net::SocketAddr,
@@ -35,6 +36,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 pub use certificate::Certificate;
+pub use rude::{Manner, Rude};
 
 use crate::wait;
 
