@@ -194,7 +194,7 @@ async fn clients_that_stop_sending_amid_a_request_are_answered_or_gone() {
     is_healthy(&server, worker).await;
 }
 
-/// As `nc -N` does. That it has gone shows in nothing else than that it sends no more.
+/// As with `nc -N`.
 #[tokio::test]
 async fn a_client_that_only_asks_is_answered_by_a_guest_that_does_not_wait() {
     let server = Server::of(guests::HELLO_P2).await;
@@ -302,9 +302,12 @@ async fn an_upstream_that_sends_garbage_costs_only_those_who_ask_it() {
         }));
         for answer in answers.await {
             match answer {
-                Ok(reply) => assert_eq!(reply.status, 502, "{manner:?}: {reply:?}"),
-                // What was passed on before that turned out must not look complete.
-                Err(broken) => assert!(broken.status.is_some(), "{manner:?}: {broken}"),
+                // Where the body is wrong the guest has given a head, which may not be sent yet.
+                Ok(reply) => {
+                    assert!(matches!(reply.status.as_u16(), 500 | 502), "{manner:?}: {reply:?}");
+                }
+                // What was passed on before that turned out does not look complete.
+                Err(broken) => assert!(broken.body.len() < 99, "{manner:?}: {broken}"),
             }
         }
         is_undisturbed(load).await;

@@ -6,9 +6,13 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Sleep, sleep},
+};
 
 use super::{
     ConnectionState,
@@ -28,6 +32,8 @@ pub(super) struct Tracked {
     staged_at: usize,
     refused: Option<Refused>,
     flooded: bool,
+    /// The client sends no more; it is taken to have gone when this is over.
+    half_closed: Option<Pin<Box<Sleep>>>,
 }
 
 /// What was received is no request, and nothing more is read.
@@ -36,6 +42,11 @@ struct Refused {
     /// The client has been told.
     told: bool,
 }
+
+/// How long a request in flight goes on when its client sends no more. Whether the client
+/// still reads or has closed the socket shows in nothing before it is written to; those who
+/// do the first (`nc -N`) get what a guest answers at once.
+const HALF_CLOSED: Duration = Duration::from_millis(30);
 
 /// The reason for which a connection of HTTP/2 ends that is flooded.
 const HTTP2_FLOOD: &str = "http2_flood";
@@ -55,6 +66,7 @@ impl Tracked {
             staged_at: 0,
             refused: None,
             flooded: false,
+            half_closed: None,
         }
     }
 
@@ -101,6 +113,22 @@ impl Tracked {
                 left -= taken;
             }
         }
+    }
+
+    /// Reads what the client sends; that it sends no more, only when that is to be known.
+    fn receive(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.half_closed.is_none() {
+            let before = buffer.filled().len();
+            ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+            if buffer.filled().len() > before || self.framing.is_http2() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        if self.state.is_busy_until_woken(cx.waker()) {
+            let over = self.half_closed.get_or_insert_with(|| Box::pin(sleep(HALF_CLOSED)));
+            ready!(over.as_mut().poll(cx));
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Gives hyper what is staged.
@@ -153,7 +181,7 @@ impl AsyncRead for Tracked {
         }
         if this.held.is_empty() {
             let before = buffer.filled().len();
-            ready!(Pin::new(&mut this.stream).poll_read(cx, buffer))?;
+            ready!(this.receive(cx, buffer))?;
             let received = &buffer.filled()[before..];
             if received.is_empty() {
                 return Poll::Ready(Ok(()));
@@ -175,7 +203,7 @@ impl AsyncRead for Tracked {
         while this.refused.is_none() {
             let mut space = [MaybeUninit::uninit(); PIECE];
             let mut piece = ReadBuf::uninit(&mut space);
-            ready!(Pin::new(&mut this.stream).poll_read(cx, &mut piece))?;
+            ready!(this.receive(cx, &mut piece))?;
             if piece.filled().is_empty() {
                 // A line without its end is nothing.
                 return Poll::Ready(Ok(()));
