@@ -23,6 +23,7 @@ mod keep_alive;
 mod load;
 mod logs;
 mod outgoing;
+mod overload;
 mod pid1;
 mod processes;
 mod protocol;

@@ -5,6 +5,7 @@
 //! report, as answered, retried or failed.
 
 mod client;
+mod open;
 mod report;
 
 use std::{
@@ -15,7 +16,8 @@ use std::{
 
 use tokio::{sync::watch, task::JoinSet};
 
-pub use report::{Failure, Fault, Kind, Report, Tally};
+pub use open::{Offered, Outcome};
+pub use report::{Failure, Fault, Kind, Report, Tally, Times};
 
 use crate::{
     client::{Ask, Endpoint, Reply},

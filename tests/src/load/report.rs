@@ -51,7 +51,13 @@ pub struct Tally {
     pub reset: usize,
     /// Answers by their bodies.
     pub bodies: BTreeMap<String, usize>,
-    /// From the request to the end of each answer, in microseconds.
+    /// From the request to the end of each answer.
+    times: Times,
+}
+
+/// How long each of many things took.
+#[derive(Clone, Debug, Default)]
+pub struct Times {
     micros: Vec<u32>,
 }
 
@@ -158,10 +164,27 @@ impl Tally {
         self.sent += 1;
         self.answered += 1;
         *self.bodies.entry(body).or_default() += 1;
-        self.micros.push(u32::try_from(elapsed.as_micros()).unwrap_or(u32::MAX));
+        self.times.push(elapsed);
     }
 
     /// The time within which a fraction of the answers has come; zero without answers.
+    #[must_use]
+    pub fn quantile(&self, fraction: f64) -> Duration {
+        self.times.quantile(fraction)
+    }
+}
+
+impl Times {
+    pub(super) fn push(&mut self, elapsed: Duration) {
+        self.micros.push(u32::try_from(elapsed.as_micros()).unwrap_or(u32::MAX));
+    }
+
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.micros.len()
+    }
+
+    /// The time that a fraction of them did not exceed; zero if there are none.
     #[must_use]
     pub fn quantile(&self, fraction: f64) -> Duration {
         let mut micros = self.micros.clone();
@@ -169,6 +192,13 @@ impl Tally {
         let last = micros.len().saturating_sub(1);
         let rank = (last as f64 * fraction).round() as usize;
         Duration::from_micros(micros.get(rank).copied().unwrap_or_default().into())
+    }
+}
+
+impl fmt::Display for Times {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [median, p99, most] = [0.5, 0.99, 1.0].map(|fraction| self.quantile(fraction));
+        write!(f, "p50 {median:.1?}, p99 {p99:.1?}, max {most:.1?}")
     }
 }
 
@@ -203,8 +233,7 @@ impl fmt::Display for Tally {
         let Self { connections, refused, sent, answered, retried, failed, reset, .. } = self;
         write!(f, "{sent} sent, {answered} answered, {retried} retried, {failed} failed, ")?;
         write!(f, "{reset} reset; {connections} connections, {refused} refused; ")?;
-        let [median, p99, most] = [0.5, 0.99, 1.0].map(|fraction| self.quantile(fraction));
-        write!(f, "p50 {median:.1?}, p99 {p99:.1?}, max {most:.1?}")?;
+        write!(f, "{}", self.times)?;
         for (body, count) in self.bodies.iter().take(SHOWN) {
             write!(f, "; {count} x {body:?}")?;
         }

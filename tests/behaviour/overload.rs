@@ -1,0 +1,149 @@
+//! Ten times as many requests as the server can serve (S43).
+
+use std::{
+    env,
+    time::{Duration, Instant},
+};
+
+use remuda_tests::{
+    Ask, Server, guests,
+    load::{Outcome, Times},
+    process, wait,
+};
+
+/// How long it lasts, in seconds: this variable, or [`SECONDS`].
+const VARIABLE: &str = "REMUDA_OVERLOAD_SECONDS";
+const SECONDS: u64 = 5;
+
+const TIMES: f64 = 10.0;
+
+const QUEUE_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// For a server that is not optimised on a busy machine. Without a bound to the queue,
+/// those that came in the last second would wait for longer.
+const SLACK: Duration = Duration::from_secs(2);
+
+/// From the last request on, until it is as if nothing had been.
+const NORMAL_AGAIN: Duration = Duration::from_secs(2);
+
+const MIB: u64 = 1024 * 1024;
+
+/// What the server does when it is not overloaded.
+struct Usual {
+    /// With all places taken.
+    per_second: f64,
+    service: Duration,
+    /// Of one request on a quiet server.
+    quiet: Duration,
+    resident: u64,
+}
+
+/// The most that the worker holds in the first half of the time, and in the second.
+#[derive(Default)]
+struct Peaks([u64; 2]);
+
+impl Peaks {
+    fn see(&mut self, half: usize, resident: u64) {
+        self.0[half] = self.0[half].max(resident);
+    }
+}
+
+/// A worker with so many places, and a queue as long.
+async fn server(places: usize) -> Server {
+    let builder = Server::builder().guest(guests::MISBEHAVE);
+    let builder = builder.flag("--limit-concurrency", places.to_string());
+    let builder = builder.flag("--queue", places.to_string());
+    builder.flag("--queue-timeout", format!("{}ms", QUEUE_TIMEOUT.as_millis())).start().await
+}
+
+async fn usual(server: &Server, ask: &Ask, places: usize) -> Usual {
+    const ENOUGH: usize = 100;
+    let load = server.load().kept(places).ask(ask.clone()).start();
+    load.wait_for_answers(2 * places).await;
+    let (started, before) = (Instant::now(), load.report().answered());
+    load.wait_for_answers(ENOUGH).await;
+    let answered = load.report().answered() - before;
+    let per_second = answered as f64 / started.elapsed().as_secs_f64();
+    let report = load.stop().await;
+    report.assert_flawless();
+    let service = report.tallies.values().map(|tally| tally.quantile(1.0)).max();
+    let mut quiet = Duration::ZERO;
+    for _ in 0..10 {
+        quiet = quiet.max(is_served(server, ask).await.expect("a quiet server"));
+    }
+    let resident = process::resident_bytes(server.worker());
+    Usual { per_second, service: service.unwrap_or_default(), quiet, resident }
+}
+
+/// How long one more request takes, if it is served.
+async fn is_served(server: &Server, ask: &Ask) -> Option<Duration> {
+    let (elapsed, reply) = wait::timed(server.send(ask.clone())).await;
+    (reply.status == 200).then_some(elapsed)
+}
+
+#[expect(clippy::print_stderr, reason = "the figures are worth knowing")]
+async fn is_survived(what: &str, target: &str, places: usize) {
+    process::allow_many_files();
+    let server = server(places).await;
+    let (worker, ask) = (server.worker(), Ask::get(target));
+    let usual = usual(&server, &ask, places).await;
+    let seconds = env::var(VARIABLE).ok().and_then(|seconds| seconds.parse().ok());
+    let time = Duration::from_secs(seconds.unwrap_or(SECONDS));
+
+    let offered = server.offer(usual.per_second * TIMES, time, ask.clone());
+    let mut peaks = Peaks::default();
+    while let Some(rest) = offered.rest() {
+        peaks.see(usize::from(rest < time / 2), process::resident_bytes(worker));
+        tokio::time::sleep(rest.min(Duration::from_millis(50))).await;
+    }
+    // Ten in a row; the first of them is where it began.
+    let (ended, mut in_a_row) = (Instant::now(), Vec::new());
+    let again = wait::until_async("normal service", async || {
+        in_a_row.push(ended.elapsed());
+        if is_served(&server, &ask).await.is_none_or(|took| took > usual.quiet * 2) {
+            in_a_row.clear();
+        }
+        (in_a_row.len() == 10).then(|| in_a_row[0])
+    });
+    let (again, outcome) = tokio::join!(again, offered.outcome());
+    let after = process::resident_bytes(worker);
+
+    let [first, second] = peaks.0;
+    let Outcome { offered, accepted, shed, wrong, connections } = &outcome;
+    eprintln!("{what}: {:.0}/s with all of {places} places taken", usual.per_second);
+    eprintln!("  {offered} offered in {time:?} on {connections} connections");
+    eprintln!("  {} accepted, {accepted}", accepted.count());
+    eprintln!("  {} shed, {shed}; {} wrong", shed.count(), wrong.len());
+    let mib = [usual.resident, first, second, after].map(|bytes| bytes / MIB);
+    eprintln!("  MiB before, in the first half, in the second, after: {mib:?}");
+    eprintln!("  normal service (10 in a row within {:.1?}) {again:.1?} later", usual.quiet * 2);
+
+    assert!(wrong.is_empty(), "{:?}", &wrong[..wrong.len().min(5)]);
+    assert_eq!(accepted.count() + shed.count(), *offered);
+    let goodput = accepted.count() as f64 / time.as_secs_f64();
+    assert!(goodput > usual.per_second / 3.0, "only {goodput:.0}/s are served");
+    let most = usual.service + QUEUE_TIMEOUT + SLACK;
+    within("accepted", accepted, most);
+    // Those that are shed at the end of the queue's time are the slowest.
+    within("shed", shed, QUEUE_TIMEOUT + SLACK);
+    assert!(shed.quantile(0.5) < QUEUE_TIMEOUT, "shed after {shed}");
+    assert!(again < NORMAL_AGAIN, "normal service after {again:?}");
+    assert!(second < first + 16 * MIB, "it grows from {first} to {second} bytes");
+    assert!(second < usual.resident + 128 * MIB, "{second} bytes, {} before", usual.resident);
+    assert_eq!(server.worker(), worker);
+}
+
+fn within(what: &str, times: &Times, most: Duration) {
+    let slowest = times.quantile(1.0);
+    assert!(slowest < most, "{what} after {slowest:?} instead of {most:?}");
+}
+
+#[tokio::test]
+async fn ten_times_too_many_requests_that_wait() {
+    is_survived("requests that wait for 100 ms", "/sleep?ms=100", 10).await;
+}
+
+#[tokio::test]
+async fn ten_times_too_many_requests_that_burn() {
+    is_survived("requests that burn 20 ms", "/spin?ms=20", 2).await;
+}
