@@ -110,6 +110,10 @@ async fn check_prints_the_settings_and_where_they_come_from() {
     http.max_keep_alive  0  default
     http.max_header_bytes  64KiB  default
     http.max_body  16MiB  default
+    http.tls_cert  none  default
+    http.tls_key  none  default
+    http.proxy_protocol  off  default
+    http.forwarded_allow_ips  127.0.0.0/8, ::1  default
     shutdown.drain_delay  0s  default
     shutdown.graceful_timeout  30s  default
     outbound.allow  none  default

@@ -6,7 +6,11 @@
 //! is optional because it was not set; `Option` means that an operator can turn the
 //! thing off.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -129,6 +133,46 @@ pub struct Http {
     pub max_header_bytes: usize,
     /// Bytes of one request body.
     pub max_body: u64,
+    /// What TCP connections are encrypted with; `None` is plain HTTP.
+    pub tls: Option<Tls>,
+    /// Each connection begins with a header of the PROXY protocol.
+    pub proxy_protocol: bool,
+    /// Whose word about their clients is believed.
+    pub forwarded_allow_ips: TrustedPeers,
+}
+
+/// The server's certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tls {
+    /// Where the chain is read from, the server's own certificate first; absolute.
+    pub cert: PathBuf,
+    /// Where its private key is read from; absolute.
+    pub key: PathBuf,
+    /// What these files held when the configuration was loaded.
+    pub identity: Identity,
+}
+
+/// A certificate chain and its private key, in PEM. Empty until whoever loads the
+/// configuration has read the files; every worker of a generation then uses the same.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    pub chain: String,
+    /// A secret, and not shown by `Debug`.
+    pub key: String,
+}
+
+/// Peers that tell the truth about the clients behind them. A unix socket's peer counts as
+/// loopback.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrustedPeers(pub Vec<PeerRange>);
+
+/// Some peers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PeerRange {
+    /// `*`
+    Everybody,
+    /// `10.0.0.0/8`; all bits after the prefix are zero.
+    Network { address: IpAddr, prefix: u8 },
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -7,7 +7,7 @@
 use std::fmt;
 
 use crate::{
-    config::{BindAddress, BoundAddress, OriginPattern},
+    config::{BindAddress, BoundAddress, Identity, OriginPattern, PeerRange},
     value::bracketed,
 };
 
@@ -41,6 +41,27 @@ impl fmt::Display for OriginPattern {
         let wildcard = if self.subdomains { "*." } else { "" };
         write!(f, "{}://{wildcard}{}", self.scheme.name(), bracketed(&self.host))?;
         if self.port == self.scheme.default_port() { Ok(()) } else { write!(f, ":{}", self.port) }
+    }
+}
+
+impl fmt::Display for PeerRange {
+    /// `*`, `10.0.0.0/8`, and of a single address only that: `::1`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Everybody => f.write_str("*"),
+            Self::Network { address, prefix } => {
+                let whole = if address.is_ipv4() { 32 } else { 128 };
+                write!(f, "{address}")?;
+                if *prefix == whole { Ok(()) } else { write!(f, "/{prefix}") }
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (chain, key) = (self.chain.len(), self.key.len());
+        write!(f, "Identity {{ {chain} bytes of certificates, {key} bytes of a key }}")
     }
 }
 

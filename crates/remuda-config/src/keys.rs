@@ -124,6 +124,22 @@ pub const KEYS: &[Key] = &[
     Key::new("http.max_body", "Size of a request body, then 413")
         .value("SIZE", "16MiB")
         .flag("max-body", &[]),
+    Key::new("http.tls_cert", "Certificate chain in PEM for HTTPS on all TCP addresses; or none")
+        .value("FILE", "none")
+        .flag("tls-cert", &["ssl-certfile", "certfile"]),
+    Key::new("http.tls_key", "Private key of tls_cert in PEM; or none")
+        .value("FILE", "none")
+        .flag("tls-key", &["ssl-keyfile", "keyfile"]),
+    Key::new("http.proxy_protocol", "Connections begin with a PROXY protocol header: on or off")
+        .value("MODE", "off")
+        .flag("proxy-protocol", &[]),
+    Key::new(
+        "http.forwarded_allow_ips",
+        "Peers whose X-Forwarded-*, Forwarded and PROXY headers are believed: addresses, networks, or *",
+    )
+    .value("NETWORK", "127.0.0.0/8,::1")
+    .flag("forwarded-allow-ips", &[])
+    .arity(Arity::List),
     // shutdown
     Key::new("shutdown.drain_delay", "Time to go on accepting after readiness went false")
         .value("DURATION", "0s")

@@ -299,3 +299,23 @@ fn nothing_of_a_later_release_is_accepted() {
         assert_eq!(errors, expected);
     }
 }
+
+#[test]
+fn a_certificate_and_its_key_come_together() {
+    let app = || Given::component("a.wasm");
+    insta::assert_snapshot!(app().flag("http.tls_cert", &["cert.pem"]).errors(), @"--tls-cert: a certificate needs its key; set http.tls_key (--tls-key) to the file with its private key");
+    insta::assert_snapshot!(app().variable("REMUDA_HTTP__TLS_KEY", "key.pem").errors(), @"REMUDA_HTTP__TLS_KEY: a key needs its certificate; set http.tls_cert (--tls-cert) to the file with its certificate chain");
+    let config = app().flag("http.tls_cert", &["c.pem"]).flag("http.tls_key", &["/k.pem"]);
+    let tls = config.loaded().config.http.tls.expect("TLS");
+    assert_eq!((tls.cert, tls.key), ("/site/c.pem".into(), "/k.pem".into()));
+}
+
+#[test]
+fn whom_to_believe_is_said_with_addresses() {
+    let trusting = |value: &str| {
+        let app = Given::component("a.wasm");
+        app.flag("http.forwarded_allow_ips", &[value]).errors()
+    };
+    insta::assert_snapshot!(trusting("proxy.example"), @r#"--forwarded-allow-ips: expected an address, a network such as "10.0.0.0/8", or "*", got "proxy.example"; try --forwarded-allow-ips 10.0.0.0/8"#);
+    insta::assert_snapshot!(trusting("10.0.0.1/8"), @r#"--forwarded-allow-ips: "10.0.0.1/8" names one address and a network at once; try 10.0.0.0/8 or 10.0.0.1"#);
+}

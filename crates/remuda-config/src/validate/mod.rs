@@ -7,6 +7,7 @@ mod addresses;
 mod cache;
 mod control;
 mod env;
+mod front;
 mod instances;
 mod mounts;
 mod reader;

@@ -156,6 +156,8 @@ impl<'a> Reader<'a> {
         let key = self.scope.keys.iter().find(|key| key.path == path);
         let list = key.is_some_and(|key| key.arity == Arity::List);
         let default = key.map(|key| key.default).filter(|text| !["", "auto", NONE].contains(text));
+        // Several values at once are written in another way in every place.
+        let default = default.filter(|text| !text.contains(','));
         let text = default.map_or(example, str::to_owned);
         match source {
             Source::Flag(flag) if flag.starts_with("--") => format!("try {flag} {text}"),

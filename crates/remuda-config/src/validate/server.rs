@@ -17,6 +17,7 @@ use crate::{
         addresses::{Addresses, addresses},
         cache,
         control::control,
+        front::{Front, front},
         workers::workers,
     },
     value::{Auto, Choice, HostPath, Number, OrZero, Origin, Size, Time},
@@ -138,6 +139,7 @@ fn http(read: &mut Reader<'_>) -> Option<Http> {
     let max_keep_alive = read.take("http.max_keep_alive", &Number(0, MANY));
     let max_header_bytes = read.take("http.max_header_bytes", &HEAD);
     let max_body = read.take("http.max_body", &Size(1, bytesize::TIB));
+    let Front { tls, proxy_protocol, forwarded_allow_ips } = front(read);
     Some(Http {
         keep_alive_timeout: keep_alive_timeout?,
         header_timeout: header_timeout?,
@@ -146,6 +148,9 @@ fn http(read: &mut Reader<'_>) -> Option<Http> {
         max_keep_alive: Some(max_keep_alive? as usize).filter(|connections| *connections > 0),
         max_header_bytes: max_header_bytes? as usize,
         max_body: max_body?,
+        tls: tls?,
+        proxy_protocol: proxy_protocol?,
+        forwarded_allow_ips: forwarded_allow_ips?,
     })
 }
 

@@ -1,4 +1,4 @@
-//! One of a few words, "auto" and "off".
+//! One of a few words, "auto", "off" and "none".
 //!
 //! Purpose: settings whose values are named. Owner: validation. Invariant: the first
 //! word for a value is its canonical one.
@@ -82,6 +82,29 @@ impl<K: Kind> Kind for Off<K> {
 
     fn show(&self, value: &Self::Value) -> String {
         value.as_ref().map_or_else(|| "off".to_owned(), |value| self.0.show(value))
+    }
+}
+
+/// A value, or `none` for `None`.
+pub(crate) struct Unset<K>(pub(crate) K);
+
+impl<K: Kind> Kind for Unset<K> {
+    type Value = Option<K::Value>;
+
+    fn expected(&self) -> String {
+        format!(r#"{} or "none""#, self.0.expected())
+    }
+
+    fn example(&self) -> String {
+        self.0.example()
+    }
+
+    fn parse(&self, text: &str, base: &Path) -> Result<Self::Value, Fault> {
+        if text == "none" { Ok(None) } else { self.0.parse(text, base).map(Some) }
+    }
+
+    fn show(&self, value: &Self::Value) -> String {
+        value.as_ref().map_or_else(|| "none".to_owned(), |value| self.0.show(value))
     }
 }
 
