@@ -16,6 +16,10 @@ pub struct Snapshot {
     pub rejected: BTreeMap<String, u64>,
     /// Responses that have ended before their end, by the reason.
     pub broken_off: BTreeMap<String, u64>,
+    /// TLS handshakes, by how they ended.
+    pub tls_handshakes: BTreeMap<String, u64>,
+    /// Connections that were to begin with a header of the PROXY protocol, by what came.
+    pub proxy_headers: BTreeMap<String, u64>,
     pub connections: Connections,
     /// Requests in flight.
     pub in_flight: u64,
@@ -143,11 +147,15 @@ impl Snapshot {
             ours.instances.idle += theirs.instances.idle;
             ours.guest_cpu_seconds += theirs.guest_cpu_seconds;
         }
-        for (reason, count) in &other.rejected {
-            *self.rejected.entry(reason.clone()).or_default() += count;
-        }
-        for (reason, count) in &other.broken_off {
-            *self.broken_off.entry(reason.clone()).or_default() += count;
+        for (ours, theirs) in [
+            (&mut self.rejected, &other.rejected),
+            (&mut self.broken_off, &other.broken_off),
+            (&mut self.tls_handshakes, &other.tls_handshakes),
+            (&mut self.proxy_headers, &other.proxy_headers),
+        ] {
+            for (name, count) in theirs {
+                *ours.entry(name.clone()).or_default() += count;
+            }
         }
         self.connections.active += other.connections.active;
         self.connections.idle += other.connections.idle;
@@ -204,7 +212,9 @@ mod tests {
         let mut all = Snapshot { routes: vec![route("/", 200, 3)], ..Snapshot::default() };
         let routes = vec![route("/", 200, 4), route("/api", 500, 1)];
         let broken_off = [("guest_trap".to_owned(), 2)].into();
-        let other = Snapshot { routes, in_flight: 7, broken_off, ..Snapshot::default() };
+        let tls_handshakes = [("success".to_owned(), 2)].into();
+        let other =
+            Snapshot { routes, in_flight: 7, broken_off, tls_handshakes, ..Snapshot::default() };
         all.add(&other.clone().counters());
         assert_eq!(all.routes[0].responses[&200], 7);
         assert_eq!(all.routes[0].seconds.count(), 7);
@@ -215,5 +225,6 @@ mod tests {
         all.add(&other);
         assert_eq!(all.in_flight, 7);
         assert_eq!(all.broken_off["guest_trap"], 4);
+        assert_eq!(all.tls_handshakes["success"], 4);
     }
 }

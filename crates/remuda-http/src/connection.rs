@@ -36,7 +36,13 @@ pub(crate) use stalled::{Told, tell};
 pub(crate) use state::{ConnectionState, InFlight};
 use tracked::Tracked;
 
-use crate::{Handler, Rejection, clock, listener::Stream, server::Shared, service::service};
+use crate::{
+    Handler, Rejection, clock,
+    front::{Passed, pass},
+    listener::Stream,
+    server::Shared,
+    service::service,
+};
 
 /// In a drain, an idle HTTP/1 connection is kept for this long, so that a request that is
 /// on its way to it is answered (with `Connection: close`) instead of being reset.
@@ -77,8 +83,9 @@ const MAX_FRAME: u32 = 16 * 1024;
 pub(crate) async fn serve<H: Handler>(
     shared: Arc<Shared<H>>,
     stream: Stream,
-    client: Option<IpAddr>,
+    peer: Option<IpAddr>,
 ) {
+    let Some(Passed { stream, client }) = pass(&shared, stream, peer).await else { return };
     let state =
         Arc::new(ConnectionState::new(Arc::clone(&shared.metrics), Arc::clone(&shared.keep_alive)));
     let service = service(Arc::clone(&shared), Arc::clone(&state), client);
@@ -113,7 +120,14 @@ pub(crate) async fn serve<H: Handler>(
         }
         match timer.poll(&state, cx) {
             Poll::Pending => Poll::Pending,
-            Poll::Ready(Due::Close) => Poll::Ready(()),
+            Poll::Ready(Due::Close) => {
+                if client.is_secure {
+                    state.say_goodbye();
+                    // Reading on, hyper comes to the end.
+                    let _ = connection.as_mut().poll(cx);
+                }
+                Poll::Ready(())
+            }
             Poll::Ready(Due::Answer408) => {
                 state.give_up_head();
                 shared.metrics.rejected(Rejection::HeaderTimeout.reason());

@@ -13,6 +13,8 @@ mod access_log;
 mod admission;
 mod clock;
 mod connection;
+mod forwarded;
+mod front;
 mod handler;
 mod listener;
 mod metrics;
@@ -24,12 +26,15 @@ mod routes;
 mod server;
 mod service;
 mod sys;
+mod tls;
 
 pub use accept::{LastAccepts, Peers};
 pub use admission::{Admission, Permit};
-/// For the bench and the fuzz target of it.
+/// For benches, tests and fuzzing: what parses bytes that anybody may have sent.
 #[doc(hidden)]
 pub use connection::{Framing, Refusal};
+#[doc(hidden)]
+pub use front::proxy as proxy_protocol;
 pub use handler::{BodyFailure, Handler, Ticket};
 pub use listener::Listener;
 pub use metrics::{Histogram, Load, Observer, Reading, RequestInFlight, RouteReading};
@@ -39,3 +44,4 @@ pub use request_body::{RequestBody, RequestBodyError};
 pub use response_body::ResponseBody;
 pub use routes::RouteTable;
 pub use server::Server;
+pub use tls::{Tls, TlsError};

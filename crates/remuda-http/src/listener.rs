@@ -19,6 +19,7 @@ use tokio::{
     },
     net::{TcpStream, UnixStream},
 };
+use tokio_rustls::server::TlsStream;
 
 use crate::sys;
 
@@ -40,6 +41,17 @@ enum Family {
 pub(crate) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
+    /// One of which some bytes have been read already.
+    Rewound(Box<Rewound>),
+    Tls(Box<TlsStream<Stream>>),
+}
+
+/// A stream that begins with bytes which were read from it before.
+#[derive(Debug)]
+pub(crate) struct Rewound {
+    bytes: Vec<u8>,
+    at: usize,
+    stream: Stream,
 }
 
 /// What a listener gives.
@@ -128,6 +140,48 @@ fn accept(socket: &OwnedFd, family: Family) -> io::Result<Accepted> {
     })
 }
 
+impl Rewound {
+    /// `stream` as it was before these bytes were read from it.
+    pub(crate) fn new(bytes: Vec<u8>, stream: Stream) -> Self {
+        Self { bytes, at: 0, stream }
+    }
+
+    /// Gives bytes that were read before; false if there are none any more.
+    fn give(&mut self, buffer: &mut ReadBuf<'_>) -> bool {
+        let rest = &self.bytes[self.at..];
+        let count = rest.len().min(buffer.remaining());
+        buffer.put_slice(&rest[..count]);
+        self.at += count;
+        if self.at == self.bytes.len() {
+            (self.bytes, self.at) = (Vec::new(), 0);
+        }
+        count > 0
+    }
+}
+
+impl Stream {
+    /// What is read next, without reading it; `None` at the end. Of an encrypted stream, and
+    /// of a unix socket, it is not known.
+    pub(crate) async fn first_byte(&self) -> io::Result<Option<u8>> {
+        match self {
+            Self::Rewound(rewound) if rewound.at < rewound.bytes.len() => {
+                Ok(Some(rewound.bytes[rewound.at]))
+            }
+            Self::Rewound(rewound) => Box::pin(rewound.stream.first_byte()).await,
+            Self::Tcp(stream) => {
+                let mut byte = [0];
+                Ok((stream.peek(&mut byte).await? > 0).then_some(byte[0]))
+            }
+            Self::Unix(_) | Self::Tls(_) => Ok(None),
+        }
+    }
+
+    /// Whether its end is told within it.
+    pub(crate) fn is_tls(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
+}
+
 macro_rules! forward {
     ($self:ident, $stream:ident => $call:expr) => {
         match $self.get_mut() {
@@ -139,16 +193,29 @@ macro_rules! forward {
                 let $stream = Pin::new(stream);
                 $call
             }
+            Self::Rewound(rewound) => {
+                let $stream = Pin::new(&mut rewound.stream);
+                $call
+            }
+            Self::Tls(stream) => {
+                let $stream = Pin::new(&mut **stream);
+                $call
+            }
         }
     };
 }
 
 impl AsyncRead for Stream {
     fn poll_read(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if let Self::Rewound(rewound) = &mut *self
+            && rewound.give(buffer)
+        {
+            return Poll::Ready(Ok(()));
+        }
         forward!(self, stream => stream.poll_read(cx, buffer))
     }
 }

@@ -13,7 +13,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    Admission, Handler, LastAccepts, Listener, Observer, Peers, RouteTable,
+    Admission, Handler, LastAccepts, Listener, Observer, Peers, RouteTable, Tls,
     accept::{Company, accept_until_drained},
     connection::KeepAlive,
     metrics::Metrics,
@@ -38,6 +38,7 @@ pub(crate) struct Shared<H> {
     pub(crate) places: Arc<Semaphore>,
     pub(crate) company: Arc<Company>,
     pub(crate) keep_alive: Arc<KeepAlive>,
+    pub(crate) tls: Option<Tls>,
     last_id: AtomicU64,
 }
 
@@ -50,13 +51,15 @@ impl<H> Shared<H> {
 
 impl<H: Handler> Server<H> {
     /// A server for `config` that accepts nothing yet. Requests are numbered from
-    /// `first_id` on. With `peers`, it leaves connections to those that have fewer.
+    /// `first_id` on. With `peers`, it leaves connections to those that have fewer. With
+    /// `tls`, TCP connections are encrypted.
     #[must_use]
     pub fn build(
         config: &Config,
         handler: H,
         first_id: u64,
         peers: Option<Box<dyn Peers>>,
+        tls: Option<Tls>,
     ) -> Self {
         let max_connections = config.http.max_connections.min(Semaphore::MAX_PERMITS);
         let metrics = Arc::new(Metrics::new(config.routes.len()));
@@ -70,6 +73,7 @@ impl<H: Handler> Server<H> {
             places: Arc::new(Semaphore::new(max_connections)),
             company: Arc::new(Company::new(Arc::clone(&metrics), peers)),
             keep_alive: Arc::new(KeepAlive::new(config.http.max_keep_alive)),
+            tls,
             last_id: AtomicU64::new(first_id),
             metrics,
         };

@@ -1,6 +1,6 @@
 //! One request: route, permit, handler, response.
 
-use std::{convert::Infallible, net::IpAddr, sync::Arc, time::Instant};
+use std::{convert::Infallible, sync::Arc, time::Instant};
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, Version, header,
@@ -14,6 +14,8 @@ use crate::{
     Handler, Rejection, RequestBody, RequestInFlight, ResponseBody, Ticket,
     access_log::AccessRecord,
     connection::{ConnectionState, InFlight},
+    forwarded::{Origin, origin},
+    front::Client,
     rejection::accepts_json,
     server::Shared,
 };
@@ -22,7 +24,7 @@ use crate::{
 pub(crate) fn service<H: Handler>(
     shared: Arc<Shared<H>>,
     state: Arc<ConnectionState>,
-    client: Option<IpAddr>,
+    client: Client,
 ) -> impl hyper::service::Service<
     Request<Incoming>,
     Response = Answer<H::Body>,
@@ -40,22 +42,29 @@ pub(crate) fn service<H: Handler>(
 struct Connection<H: Handler> {
     shared: Arc<Shared<H>>,
     state: Arc<ConnectionState>,
-    client: Option<IpAddr>,
+    client: Client,
 }
 
 type Answer<B> = Response<ResponseBody<B>>;
 
 impl<H: Handler> Connection<H> {
-    async fn answer(&self, request: Request<Incoming>, mut in_flight: InFlight) -> Answer<H::Body> {
+    async fn answer(
+        &self,
+        mut request: Request<Incoming>,
+        mut in_flight: InFlight,
+    ) -> Answer<H::Body> {
         let id = self.shared.next_id();
         let http1 = request.version() < Version::HTTP_2;
         let format = self.shared.config.log.access;
-        let record = AccessRecord::begin(format, &request, self.client, id);
+        let trusted = &self.shared.config.http.forwarded_allow_ips;
+        let origin = origin(request.headers_mut(), self.client, trusted);
+        let record = AccessRecord::begin(format, &request, origin.client, id);
         let json = accepts_json(request.headers());
 
         let mut route = None;
         let started = in_flight.started().into_std();
-        let mut response = match self.admit_and_handle(request, id, started, &mut route).await {
+        let answer = self.admit_and_handle(request, origin, id, started, &mut route).await;
+        let mut response = match answer {
             Ok(mut response) => {
                 strip_hop_by_hop(response.headers_mut());
                 in_flight.answered(route, response.status());
@@ -99,6 +108,7 @@ impl<H: Handler> Connection<H> {
     async fn admit_and_handle(
         &self,
         request: Request<Incoming>,
+        origin: Origin,
         id: u64,
         started: Instant,
         found: &mut Option<usize>,
@@ -112,7 +122,7 @@ impl<H: Handler> Connection<H> {
         if parts.method == Method::CONNECT {
             return Err(Rejection::BadRequest("CONNECT is for proxies, which this is not"));
         }
-        parts.uri = absolute_uri(parts.uri, &parts.headers, parts.version)?;
+        parts.uri = absolute_uri(parts.uri, &parts.headers, parts.version, origin.is_https)?;
         strip_hop_by_hop(&mut parts.headers);
         let route = shared.routes.find(&parts.uri).ok_or(Rejection::NoRoute)?;
         *found = Some(route);
@@ -171,8 +181,15 @@ fn strip_hop_by_hop(headers: &mut HeaderMap) {
     headers.remove(PROXY_CONNECTION);
 }
 
-/// The URI with scheme and authority, which HTTP/1 has in its `Host` header.
-fn absolute_uri(uri: Uri, headers: &HeaderMap, version: Version) -> Result<Uri, Rejection> {
+/// The URI with authority, which HTTP/1 has in its `Host` header, and with the scheme of the
+/// connection, whatever the client says.
+fn absolute_uri(
+    uri: Uri,
+    headers: &HeaderMap,
+    version: Version,
+    is_https: bool,
+) -> Result<Uri, Rejection> {
+    let scheme = if is_https { Scheme::HTTPS } else { Scheme::HTTP };
     if let Some(target) = uri.authority() {
         // RFC 9112, section 3.2.2, lets the target win; whoever is in front may not.
         let mut hosts = headers.get_all(header::HOST).iter();
@@ -181,7 +198,7 @@ fn absolute_uri(uri: Uri, headers: &HeaderMap, version: Version) -> Result<Uri, 
         if hosts.next().is_some_and(|host| !agrees(host)) || hosts.next().is_some() {
             return Err(Rejection::BadRequest("its target and its Host header disagree"));
         }
-        if uri.scheme().is_some() {
+        if uri.scheme() == Some(&scheme) {
             return Ok(uri);
         }
     }
@@ -189,7 +206,7 @@ fn absolute_uri(uri: Uri, headers: &HeaderMap, version: Version) -> Result<Uri, 
     if parts.authority.is_none() {
         parts.authority = Some(authority(headers, version)?);
     }
-    parts.scheme = Some(Scheme::HTTP);
+    parts.scheme = Some(scheme);
     if parts.path_and_query.is_none() {
         parts.path_and_query = Some(PathAndQuery::from_static("/"));
     }
@@ -246,12 +263,14 @@ mod tests {
             for host in hosts {
                 headers.append(header::HOST, HeaderValue::from_static(host));
             }
-            let uri = absolute_uri(target.parse().expect("a target"), &headers, Version::HTTP_11);
+            let uri =
+                absolute_uri(target.parse().expect("a target"), &headers, Version::HTTP_11, false);
             uri.map(|uri| uri.to_string())
         };
         assert_eq!(uri("/p", &["a"]).as_deref(), Ok("http://a/p"));
         assert_eq!(uri("http://a:1/p", &["A:1"]).as_deref(), Ok("http://a:1/p"));
         assert_eq!(uri("http://a/p", &[]).as_deref(), Ok("http://a/p"));
+        assert_eq!(uri("https://a/p?q", &[]).as_deref(), Ok("http://a/p?q"));
         for (target, hosts) in
             [("http://a/", &["b"][..]), ("http://a/", &["a", "a"]), ("/", &["a", "b"]), ("/", &[])]
         {

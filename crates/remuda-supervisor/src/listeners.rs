@@ -174,10 +174,13 @@ impl Listeners {
         })
     }
 
-    /// `http://127.0.0.1:8000,unix:/run/app.sock`
-    pub(crate) fn addresses(&self) -> String {
-        let addresses: Vec<_> = self.iter().map(|listener| listener.address.to_string()).collect();
-        addresses.join(",")
+    /// `http://127.0.0.1:8000`, `unix:/run/app.sock`; with TLS, `https://127.0.0.1:8000`.
+    pub(crate) fn addresses(&self, has_tls: bool) -> Vec<String> {
+        let shown = |listener: &Listener| match &listener.address {
+            BoundAddress::Tcp(address) if has_tls => format!("https://{address}"),
+            address => address.to_string(),
+        };
+        self.iter().map(shown).collect()
     }
 
     /// The most sockets that an address has.
@@ -308,7 +311,7 @@ mod tests {
 
         let listeners = Listeners::bind(&asked, 16, Accept::ReusePort, 3, None).expect("bound");
 
-        let addresses = listeners.addresses();
+        let addresses = listeners.addresses(false).join(",");
         let parts: Vec<_> = addresses.split(',').collect();
         assert_eq!(parts.len(), 3, "{addresses}");
         assert!(parts[0].starts_with("http://127.0.0.1:"), "{addresses}");

@@ -13,7 +13,7 @@ use remuda_control::{
     SCOREBOARD_DESCRIPTOR, Scoreboard, Seat, ToWorker, WorkerSetup,
 };
 use remuda_engine::{Engine, EngineError};
-use remuda_http::{Listener, Peers, Server};
+use remuda_http::{Listener, Peers, Server, Tls, TlsError};
 use tokio::net::UnixStream;
 
 use crate::{
@@ -41,6 +41,8 @@ pub enum BootError {
     NoSetup,
     #[error(transparent)]
     Engine(#[from] EngineError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     #[error("failed to start the event loop: {0}")]
     EventLoop(#[source] io::Error),
 }
@@ -120,7 +122,8 @@ async fn boot(setup: WorkerSetup, reporter: Reporter) -> Result<Life, BootError>
     let shares_sockets = config.workers.accept == Accept::Shared;
     let peers = shares_sockets.then(|| Box::new(Neighbours(seat.clone())) as Box<dyn Peers>);
     let guests = Guests(Arc::clone(&programs));
-    let server = Server::build(&config, guests, first_request_id(slot), peers);
+    let tls = config.http.tls.as_ref().map(Tls::build).transpose()?;
+    let server = Server::build(&config, guests, first_request_id(slot), peers, tls);
     let routes: Arc<[String]> = config.routes.iter().map(figures::route_name).collect();
     reporter.watch(server.observer(), Arc::clone(&routes));
     Ok(Life {

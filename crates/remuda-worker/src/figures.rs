@@ -62,6 +62,8 @@ impl Figures {
             routes,
             rejected: named(&reading.rejected),
             broken_off: named(&reading.broken_off),
+            tls_handshakes: named(&reading.tls_handshakes),
+            proxy_headers: named(&reading.proxy_headers),
             connections: Connections {
                 active: active as u64,
                 idle: load.connections.saturating_sub(active) as u64,

@@ -1,5 +1,7 @@
 //! From the command line, the environment and the file to the configuration.
 
+mod identity;
+
 use std::{
     env, fs,
     io::{self, ErrorKind, IsTerminal as _},
@@ -36,9 +38,10 @@ pub(crate) fn load(args: ServeArgs) -> Result<Loaded, Failure> {
         terminal: io::stderr().is_terminal(),
         machine: Machine::read(Path::new("/"), affinity()),
     };
-    let loaded = remuda_config::load(input)
+    let mut loaded = remuda_config::load(input)
         .map_err(|errors| Failure::new(Exit::Configuration, errors.to_string()))?;
     check_mounts(&loaded.config)?;
+    identity::read(&mut loaded)?;
     Ok(loaded)
 }
 

@@ -11,7 +11,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use wasip2::clocks::monotonic_clock;
-use wasip2::http::types::{ErrorCode, Fields, IncomingRequest, ResponseOutparam};
+use wasip2::http::types::{ErrorCode, Fields, IncomingRequest, ResponseOutparam, Scheme};
 
 use crate::freeze::freeze;
 use crate::query::Query;
@@ -48,6 +48,7 @@ impl wasip2::exports::http::incoming_handler::Guest for Misbehave {
             "/print" => print(&query.text("text").unwrap_or_default()),
             "/env" => return env(&query, out),
             "/read" => return read(&query, out),
+            "/seen" => return seen(&request, out),
             "/after" => return after(&query, out),
             "/set" => return set(&query, out),
             "/status" => return answer(out, query.number("code").unwrap_or(200) as u16, b"ok\n"),
@@ -158,6 +159,21 @@ fn set(query: &Query, out: ResponseOutparam) {
     let result = headers.append(&name, value.unwrap_or_default().as_bytes());
     let said = format!("{result:?}\n");
     Stream::with_headers(out, 200, headers).end_with(said.as_bytes());
+}
+
+/// Says what it sees of the request: scheme and authority, then a line for each field.
+fn seen(request: &IncomingRequest, out: ResponseOutparam) {
+    let scheme = match request.scheme() {
+        Some(Scheme::Http) => "http",
+        Some(Scheme::Https) => "https",
+        Some(Scheme::Other(_)) => "other",
+        None => "none",
+    };
+    let mut text = format!("{scheme}://{}\n", request.authority().unwrap_or_default());
+    for (name, value) in request.headers().entries() {
+        text += &format!("{name}: {}\n", String::from_utf8_lossy(&value));
+    }
+    answer(out, 200, text.as_bytes());
 }
 
 /// Answers completely, then goes on working.

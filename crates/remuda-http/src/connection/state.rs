@@ -37,6 +37,8 @@ pub(crate) struct ConnectionState {
     too_many: Notify,
     /// The head that is being read has taken too long.
     head_given_up: AtomicBool,
+    /// The connection ends, and its client is to read that.
+    says_goodbye: AtomicBool,
     /// Whoever reads waits until nothing is in flight.
     reader_waits: AtomicBool,
     reader: Mutex<Option<Waker>>,
@@ -73,6 +75,7 @@ impl ConnectionState {
             kept: Promise::new(keep_alive),
             too_many: Notify::new(),
             head_given_up: AtomicBool::new(false),
+            says_goodbye: AtomicBool::new(false),
             reader_waits: AtomicBool::new(false),
             reader: Mutex::new(None),
         }
@@ -196,6 +199,15 @@ impl ConnectionState {
 
     pub(super) fn is_head_given_up(&self) -> bool {
         self.head_given_up.load(Ordering::Relaxed)
+    }
+
+    /// The socket ends when it is read next.
+    pub(super) fn say_goodbye(&self) {
+        self.says_goodbye.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_saying_goodbye(&self) -> bool {
+        self.says_goodbye.load(Ordering::Relaxed)
     }
 
     pub(crate) fn is_draining(&self) -> bool {

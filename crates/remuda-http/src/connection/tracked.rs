@@ -34,6 +34,8 @@ pub(super) struct Tracked {
     flooded: bool,
     /// The client sends no more; it is taken to have gone when this is over.
     half_closed: Option<Pin<Box<Sleep>>>,
+    /// The client has yet to take what was written.
+    flush_waits: bool,
 }
 
 /// What was received is no request, and nothing more is read.
@@ -67,6 +69,7 @@ impl Tracked {
             refused: None,
             flooded: false,
             half_closed: None,
+            flush_waits: false,
         }
     }
 
@@ -153,8 +156,20 @@ impl Tracked {
             // What the client does not take at once, it does not get.
             let answer = refused.rejection.bytes(self.framing.accepts_json());
             let _ = Pin::new(&mut self.stream).poll_write(cx, &answer);
+            self.say_goodbye(cx);
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+impl Tracked {
+    /// Ends an encrypted stream so that its client knows that nothing was cut off; hyper does
+    /// that only at ends of its own.
+    fn say_goodbye(&mut self, cx: &mut Context<'_>) {
+        if self.stream.is_tls() {
+            // What the client does not take at once, it does not get.
+            let _ = Pin::new(&mut self.stream).poll_shutdown(cx);
+        }
     }
 }
 
@@ -165,11 +180,16 @@ impl AsyncRead for Tracked {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if this.state.is_saying_goodbye() {
+            this.say_goodbye(cx);
+            return Poll::Ready(Ok(()));
+        }
         if this.state.is_head_given_up() {
             // hyper has no words for this, and sees the end of the stream. What the client
             // does not take at once, it does not get.
             let answer = Rejection::HeaderTimeout.bytes(this.framing.accepts_json());
             let _ = Pin::new(&mut this.stream).poll_write(cx, &answer);
+            this.say_goodbye(cx);
             return Poll::Ready(Ok(()));
         }
         if !this.staged.is_empty() {
@@ -254,7 +274,14 @@ impl AsyncWrite for Tracked {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+        let this = self.get_mut();
+        let flushed = Pin::new(&mut this.stream).poll_flush(cx);
+        // An encrypted stream takes bytes before its client does.
+        if flushed.is_pending() || std::mem::take(&mut this.flush_waits) {
+            this.flush_waits = flushed.is_pending();
+            this.state.wrote(flushed.is_pending());
+        }
+        flushed
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -34,6 +34,8 @@ pub(crate) struct Metrics {
     unrouted: Mutex<RouteReading>,
     rejected: Mutex<BTreeMap<&'static str, u64>>,
     broken_off: Mutex<BTreeMap<&'static str, u64>>,
+    tls_handshakes: Mutex<BTreeMap<&'static str, u64>>,
+    proxy_headers: Mutex<BTreeMap<&'static str, u64>>,
     connections: AtomicUsize,
     active_connections: AtomicUsize,
     served: AtomicU64,
@@ -55,6 +57,8 @@ impl Metrics {
             unrouted: Mutex::default(),
             rejected: Mutex::default(),
             broken_off: Mutex::default(),
+            tls_handshakes: Mutex::default(),
+            proxy_headers: Mutex::default(),
             connections: AtomicUsize::new(0),
             active_connections: AtomicUsize::new(0),
             served: AtomicU64::new(0),
@@ -73,14 +77,22 @@ impl Metrics {
 
     /// The server answers itself.
     pub(crate) fn rejected(&self, reason: &'static str) {
-        let mut rejected = self.rejected.lock().unwrap_or_else(PoisonError::into_inner);
-        *rejected.entry(reason).or_default() += 1;
+        count(&self.rejected, reason);
+    }
+
+    /// A handshake has come to this end.
+    pub(crate) fn tls_handshake(&self, result: &'static str) {
+        count(&self.tls_handshakes, result);
+    }
+
+    /// A header of the PROXY protocol was read, or was not.
+    pub(crate) fn proxy_header(&self, result: &'static str) {
+        count(&self.proxy_headers, result);
     }
 
     /// A response has ended before its end.
     pub(crate) fn broke_off(&self, reason: &'static str) {
-        let mut broken_off = self.broken_off.lock().unwrap_or_else(PoisonError::into_inner);
-        *broken_off.entry(reason).or_default() += 1;
+        count(&self.broken_off, reason);
     }
 
     /// A connection has its first request in flight, or none any more.
@@ -105,6 +117,10 @@ impl Metrics {
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
     }
+}
+
+fn count(counts: &Mutex<BTreeMap<&'static str, u64>>, name: &'static str) {
+    *counts.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_default() += 1;
 }
 
 #[cfg(test)]

@@ -26,6 +26,10 @@ pub struct Reading {
     pub rejected: BTreeMap<&'static str, u64>,
     /// Responses that have ended before their end, by reason.
     pub broken_off: BTreeMap<&'static str, u64>,
+    /// TLS handshakes, by how they ended.
+    pub tls_handshakes: BTreeMap<&'static str, u64>,
+    /// Connections that were to begin with a header of the PROXY protocol, by what came.
+    pub proxy_headers: BTreeMap<&'static str, u64>,
     /// Open connections with a request in flight.
     pub active_connections: usize,
     /// Requests that may be in flight at the same time.
@@ -66,11 +70,16 @@ impl Observer {
         let read = |route: &std::sync::Mutex<RouteReading>| {
             route.lock().unwrap_or_else(PoisonError::into_inner).clone()
         };
+        let counts = |counts: &std::sync::Mutex<BTreeMap<&'static str, u64>>| {
+            counts.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        };
         Reading {
             routes: metrics.routes.iter().map(read).collect(),
             unrouted: read(&metrics.unrouted),
-            rejected: metrics.rejected.lock().unwrap_or_else(PoisonError::into_inner).clone(),
-            broken_off: metrics.broken_off.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            rejected: counts(&metrics.rejected),
+            broken_off: counts(&metrics.broken_off),
+            tls_handshakes: counts(&metrics.tls_handshakes),
+            proxy_headers: counts(&metrics.proxy_headers),
             active_connections: metrics.active_connections.load(Ordering::Relaxed),
             capacity: self.admission.capacity(),
             queue_times: self.admission.queue_times(),

@@ -6,7 +6,7 @@
 
 mod families;
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use families::{Families, NONE, label};
 use prometheus_client::{
@@ -150,6 +150,19 @@ impl Exposition {
             total.broken_off.iter().map(|(reason, count)| (label("reason", reason), *count)),
         )?;
         let connections = [("active", total.connections.active), ("idle", total.connections.idle)];
+        let results = |counts: &BTreeMap<String, u64>| -> Vec<_> {
+            counts.iter().map(|(result, count)| (label("result", result), *count)).collect()
+        };
+        families.counters(
+            "remuda_tls_handshakes",
+            "TLS handshakes of clients",
+            results(&total.tls_handshakes),
+        )?;
+        families.counters(
+            "remuda_proxy_headers",
+            "Connections that were to begin with a PROXY protocol header",
+            results(&total.proxy_headers),
+        )?;
         families.gauges(
             "remuda_connections",
             None,

@@ -112,7 +112,7 @@ impl Supervisor {
             listener.map_or_else(|| "off".to_owned(), |listener| listener.address.to_string())
         };
         tracing::info!(
-            addresses = self.listeners.as_ref().map(Listeners::addresses).unwrap_or_default(),
+            addresses = self.addresses().join(","),
             workers = self.fleet.wanted(),
             admin = shown(self.sockets.admin().next()),
             control = shown(self.sockets.control()),
@@ -123,9 +123,16 @@ impl Supervisor {
         Ok(())
     }
 
+    /// Where clients connect to, as the newest generation speaks there.
+    pub(super) fn addresses(&self) -> Vec<String> {
+        let newest = self.fleet.generation().and_then(|newest| self.launchers.get(&newest));
+        let has_tls = newest.is_some_and(|launcher| launcher.config.http.tls.is_some());
+        self.listeners.as_ref().map(|listeners| listeners.addresses(has_tls)).unwrap_or_default()
+    }
+
     /// What the server does, in one line for people.
     pub(super) fn summary(&self) -> String {
-        let addresses = self.listeners.as_ref().map(Listeners::addresses).unwrap_or_default();
+        let addresses = self.addresses().join(",");
         let generation = self.fleet.generation().map_or(0, |generation| generation.0);
         format!("generation {generation}: {} on {addresses}", counted(self.fleet.wanted()))
     }

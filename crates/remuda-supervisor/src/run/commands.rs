@@ -151,9 +151,6 @@ impl Supervisor {
     }
 
     pub(super) fn status(&self, now: Instant) -> Status {
-        let addresses = self.listeners.as_ref().map(|listeners| {
-            listeners.iter().map(|listener| listener.address.to_string()).collect()
-        });
         Status {
             version: env!("CARGO_PKG_VERSION"),
             pid: std::process::id(),
@@ -164,7 +161,7 @@ impl Supervisor {
             },
             generation: self.fleet.generation().map_or(0, |generation| generation.0),
             uptime_seconds: self.started.elapsed().as_secs_f64(),
-            addresses: addresses.unwrap_or_default(),
+            addresses: self.addresses(),
             workers_wanted: self.fleet.wanted(),
             reloads: self.orders.reloads.clone(),
             workers: view::workers(&self.fleet, now),
