@@ -1,4 +1,5 @@
-//! HTTP clients: HTTP/1.1 and HTTP/2 with prior knowledge, over TCP and unix sockets.
+//! HTTP clients: HTTP/1.1 and HTTP/2 with prior knowledge, over TCP and unix sockets, and both
+//! over TLS.
 //!
 //! Invariant: a [`Connection`] is one connection and never makes another; what breaks on
 //! it is returned, not mended.
@@ -8,6 +9,7 @@ mod endpoint;
 mod exchange;
 mod fate;
 mod reply;
+mod tls;
 
 use std::{io, net::SocketAddr, path::Path, sync::Arc};
 
@@ -30,6 +32,7 @@ pub use endpoint::{Endpoint, Protocol};
 pub use exchange::Exchange;
 pub use fate::Fate;
 pub use reply::{Broken, Reply};
+pub use tls::{TlsClient, certificate_of};
 
 use crate::wait::{self, within_patience};
 

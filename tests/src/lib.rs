@@ -26,7 +26,7 @@ pub mod upstream;
 pub mod wait;
 
 pub use cli::{Cli, Ended};
-pub use client::{Ask, Broken, Connection, Exchange, Protocol, Reply};
+pub use client::{Ask, Broken, Connection, Exchange, Protocol, Reply, TlsClient};
 pub use figure::figure;
 pub use held::Held;
 pub use load::Load;
@@ -34,4 +34,4 @@ pub use metrics::Metrics;
 pub use raw::Raw;
 pub use server::Server;
 pub use systemd::Systemd;
-pub use upstream::Upstream;
+pub use upstream::{Certificate, Upstream};

@@ -68,7 +68,8 @@ impl Server {
     /// All TCP addresses it listens on, in the order of the configuration.
     #[must_use]
     pub fn tcp_addresses(&self) -> Vec<SocketAddr> {
-        let tcp = self.addresses.iter().filter_map(|address| address.strip_prefix("http://"));
+        let tcp = self.addresses.iter().filter_map(|address| address.split_once("://"));
+        let tcp = tcp.map(|(_, address)| address);
         tcp.map(|address| address.parse().expect("an address in the log")).collect()
     }
 

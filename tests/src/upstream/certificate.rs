@@ -6,13 +6,15 @@ use rcgen::CertifiedKey;
 use rustls::{
     ServerConfig,
     crypto::ring,
-    pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
+    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer},
 };
 use tokio_rustls::TlsAcceptor;
 
 /// A certificate for 127.0.0.1, signed by itself.
 pub struct Certificate {
     pem: String,
+    key: String,
+    der: CertificateDer<'static>,
     config: Arc<ServerConfig>,
 }
 
@@ -33,13 +35,26 @@ impl Certificate {
             .with_no_client_auth()
             .with_single_cert(vec![cert.der().clone()], key)
             .expect("a key that fits");
-        Self { pem: cert.pem(), config: Arc::new(config) }
+        let (pem, der) = (cert.pem(), cert.der().clone());
+        Self { pem, key: signing_key.serialize_pem(), der, config: Arc::new(config) }
     }
 
     /// What a client must know to trust it.
     #[must_use]
     pub fn pem(&self) -> &str {
         &self.pem
+    }
+
+    /// The same in DER.
+    #[must_use]
+    pub fn der(&self) -> &CertificateDer<'static> {
+        &self.der
+    }
+
+    /// Its private key.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.key
     }
 
     pub(super) fn acceptor(&self) -> TlsAcceptor {
