@@ -69,7 +69,14 @@ impl fmt::Debug for Identity {
 mod tests {
     use std::net::{Ipv6Addr, SocketAddr};
 
-    use crate::config::BoundAddress;
+    use crate::config::{BoundAddress, Identity};
+
+    #[test]
+    fn a_private_key_is_not_shown() {
+        let identity = Identity { chain: "chain".to_owned(), key: "secret".to_owned() };
+        let shown = format!("{identity:#?}");
+        assert_eq!(shown, "Identity { 5 bytes of certificates, 6 bytes of a key }");
+    }
 
     #[test]
     fn a_bound_address_can_be_opened_in_a_browser() {

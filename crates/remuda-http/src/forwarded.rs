@@ -183,6 +183,7 @@ fn quoted_parts(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
+    use proptest::{collection::vec, prelude::*};
     use remuda_config::PeerRange;
 
     use super::*;
@@ -317,5 +318,18 @@ mod tests {
         let mut left: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
         left.sort_unstable();
         assert_eq!(left, ["forwarded-by", "host", "x-forwarded", "x-request-id"]);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_left_of_what_the_proxy_has_written_counts(
+            forged in "[ -~]{0,40}",
+            bytes in vec(0x20..0x7f_u8, 0..40),
+            named in prop_oneof![Just("x-forwarded-for"), Just("forwarded")],
+        ) {
+            let _ = believed(&[(named, &bytes)]);
+            let chain = format!("{forged}, 192.0.2.1");
+            prop_assert_eq!(believed(&[("x-forwarded-for", chain.as_bytes())]).0, "192.0.2.1");
+        }
     }
 }

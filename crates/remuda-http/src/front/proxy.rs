@@ -132,6 +132,8 @@ fn parse_v2(bytes: &[u8]) -> Result<Option<Header>, Malformed> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::{collection::vec, prelude::*};
+
     use super::*;
 
     /// What becomes of these bytes, which must not depend on how they are cut.
@@ -245,6 +247,37 @@ mod tests {
             b"\r\n\r\n\0\r\nQUIT\r\n\x21\x11".to_vec(),
         ] {
             assert!(parsed(&bytes).is_err(), "{bytes:?}");
+        }
+    }
+
+    /// Bytes that look like a header for as long as possible.
+    fn almost() -> impl Strategy<Value = Vec<u8>> {
+        let start = prop_oneof![
+            Just(b"".to_vec()),
+            Just(b"PROXY ".to_vec()),
+            Just(b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2".to_vec()),
+            Just(START_V2.to_vec()),
+            (0x1f..0x23_u8, 0x10..0x33_u8, 0..40_u8).prop_map(|(command, family, length)| [
+                START_V2,
+                &[command, family, 0, length]
+            ]
+            .concat()),
+        ];
+        let rest = prop_oneof![
+            vec(any::<u8>(), 0..64),
+            "[ TCP46UNKOW0-9a-f:.\r\n]{0,120}".prop_map(String::into_bytes)
+        ];
+        (start, rest).prop_map(|(start, rest)| [start, rest].concat())
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_mean_the_same_however_they_are_cut(bytes in almost()) {
+            if let Ok(Some(header)) = parsed(&bytes) {
+                prop_assert!(header.length <= bytes.len());
+                prop_assert_eq!(parse(&bytes[..header.length]), Ok(Some(header)));
+                prop_assert_eq!(parse(&bytes[..header.length - 1]), Ok(None));
+            }
         }
     }
 }
