@@ -35,7 +35,7 @@ const CONNECTION: u64 = 32 * 1024;
 
 /// What a worker that got no processor for a second, and so reports where it is stuck, keeps
 /// of its symbols.
-const SYMBOLS: u64 = 128 * MIB;
+const SYMBOLS: u64 = 256 * MIB;
 
 /// What the server does when it is not overloaded.
 struct Usual {

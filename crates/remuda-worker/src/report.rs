@@ -172,9 +172,6 @@ pub(crate) fn names(frames: &[usize]) -> Vec<String> {
             named.push(Named { text: UNNAMED.to_owned(), is_handler: false });
         }
     }
-    // Reports are rare, and what the executable says of its code is larger than all the
-    // rest of a worker.
-    backtrace::clear_symbol_cache();
     without_handler(named)
 }
 
