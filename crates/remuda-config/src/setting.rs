@@ -3,8 +3,9 @@
 //! Purpose: the operator sees every value that is in force, who set it, and how it
 //! was derived. Owner: filled in by validation, printed by the binary. Invariant: the
 //! value is canonical text: given as a flag or in a file it means the same again.
-//! The one exception is a route's `env`, of which only the names are shown, since
-//! the values may be secrets.
+//! The exceptions are a route's `env`, of which only the names are shown, since the
+//! values may be secrets, and its `mounts`, which a flag takes one at a time and a file
+//! as a list.
 
 use std::fmt;
 

@@ -15,7 +15,9 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     let formatting = ["fmt", "--all", "--check"];
     step("checking the formatting");
     run(workspace.cargo().args(formatting))?;
-    run(workspace.cargo().args(formatting).current_dir(workspace.guests()))?;
+    for own in [workspace.guests(), workspace.path("tests/fuzz")] {
+        run(workspace.cargo().args(formatting).current_dir(own))?;
+    }
 
     step("checking lints");
     run(workspace.cargo().args([
@@ -26,6 +28,7 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
         "--deny",
         "warnings",
     ]))?;
+    run(workspace.cargo_for_fuzzing("clippy").args(["--all-targets", "--", "--deny", "warnings"]))?;
 
     if !succeeds(workspace.cargo().args(["deny", "--version"])) {
         eprintln!("skipped `cargo deny check`: run `cargo install cargo-deny --locked` for it");

@@ -50,8 +50,8 @@ enum Command {
 
     /// Build the guests and the server, and run all tests of the workspace
     ///
-    /// Documentation tests run first, all others under cargo-nextest, which is installed when it
-    /// is missing. The tests find the guests through `REMUDA_GUESTS`.
+    /// Seeds of the fuzz targets and documentation tests run first, all others under
+    /// cargo-nextest, which is installed when it is missing. The tests find the guests through `REMUDA_GUESTS`.
     Test {
         /// Passed on to `cargo nextest run --workspace`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

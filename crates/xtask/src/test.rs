@@ -1,6 +1,7 @@
 //! Runs all tests of the workspace against real guests and the real server.
 //!
-//! Owns the order: documentation tests first, so that nextest's summary is the last thing printed.
+//! Owns the order: seeds and documentation tests first, so that nextest's summary is the last thing
+//! printed.
 
 use std::ffi::OsString;
 
@@ -24,6 +25,8 @@ pub(crate) fn test(workspace: &Workspace, args: &[OsString]) -> Result<()> {
     // All at once: another choice of packages would unify features in another way, and
     // compile wasmtime once more.
     run(workspace.cargo().args(["build", "--workspace", "--all-targets"]))?;
+    step("trying the seeds of the fuzz targets");
+    run(workspace.cargo_for_fuzzing("test").args(["--lib", "--quiet"]))?;
     step("running documentation tests");
     run(workspace.cargo_for_tests().args(["test", "--doc", "--workspace"]))?;
     step("running tests");

@@ -56,6 +56,17 @@ impl Workspace {
         self.target.join("guest-build")
     }
 
+    /// Cargo, working on the fuzz targets' own workspace, without libFuzzer: stable Rust is
+    /// enough to compile them and to try their seeds.
+    pub(crate) fn cargo_for_fuzzing(&self, command: &str) -> Command {
+        let mut cargo = cargo();
+        cargo
+            .current_dir(self.path("tests/fuzz"))
+            .env("CARGO_TARGET_DIR", self.target.join("fuzz"))
+            .args([command, "--no-default-features"]);
+        cargo
+    }
+
     /// The server's executable, built in release mode.
     pub(crate) fn release_server(&self) -> PathBuf {
         self.target.join("release").join("remuda")

@@ -108,7 +108,7 @@ fn socket_path(path: &str, base: &Path) -> Result<PathBuf, Fault> {
     if path.contains(['\0', ',']) {
         return Err(Fault::remedied("a socket's path has no comma and no NUL", EXAMPLE));
     }
-    let path = absolute(base, Path::new(path));
+    let path = absolute(base, Path::new(path))?;
     let length = path.as_os_str().as_bytes().len();
     if length > LONGEST_SOCKET_PATH {
         return Err(Fault::remedied(

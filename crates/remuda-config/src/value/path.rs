@@ -27,7 +27,7 @@ impl Kind for HostPath {
         if text.contains('\0') {
             return Err(Fault::remedied("has a NUL in it", "remove it"));
         }
-        Ok(absolute(base, Path::new(text)))
+        absolute(base, Path::new(text))
     }
 
     fn show(&self, value: &PathBuf) -> String {
@@ -36,14 +36,19 @@ impl Kind for HostPath {
 }
 
 /// `path` as seen from `base`, without `.` and doubled slashes. `..` is kept: behind a
-/// symbolic link it is not what it seems.
-pub(crate) fn absolute(base: &Path, path: &Path) -> PathBuf {
-    base.join(path).components().collect()
+/// symbolic link it is not what it seems. White space at its end would be lost where a
+/// setting is written down.
+pub(crate) fn absolute(base: &Path, path: &Path) -> Result<PathBuf, Fault> {
+    let path: PathBuf = base.join(path).components().collect();
+    if path.to_string_lossy().ends_with(char::is_whitespace) {
+        return Err(Fault::remedied("ends in white space", "rename it"));
+    }
+    Ok(path)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use std::path::{Path, PathBuf};
 
     use super::absolute;
 
@@ -56,7 +61,11 @@ mod tests {
             ("../app.wasm", "/srv/../app.wasm"),
             (".", "/srv"),
         ] {
-            assert_eq!(absolute(Path::new("/srv"), Path::new(path)), Path::new(expected));
+            let path = absolute(Path::new("/srv"), Path::new(path));
+            assert_eq!(path, Ok(PathBuf::from(expected)));
+        }
+        for path in ["app /", "app\u{a0}/."] {
+            assert!(absolute(Path::new("/srv"), Path::new(path)).is_err(), "{path:?}");
         }
     }
 }

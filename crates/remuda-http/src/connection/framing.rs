@@ -25,9 +25,9 @@ pub enum Refusal {
     Flood,
 }
 
-/// The first line of every HTTP/2 connection (RFC 9113, section 3.4), and of no HTTP/1
-/// request.
-const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0";
+/// The lines with which every HTTP/2 connection begins (RFC 9113, section 3.4), and no
+/// HTTP/1 request.
+const HTTP2_PREFACE: [&[u8]; 4] = [b"PRI * HTTP/2.0", b"", b"SM", b""];
 
 /// Most fields of one head; hyper's own limit.
 const MAX_FIELDS: usize = 100;
@@ -55,6 +55,8 @@ enum Part {
     Start {
         empty: usize,
     },
+    /// This line of the preface of HTTP/2; the first one if nothing has come yet.
+    Preface(usize),
     Fields(Head),
     /// So many bytes of a body.
     Body(u64),
@@ -84,7 +86,7 @@ impl Framing {
     /// For heads of at most so many bytes.
     #[must_use]
     pub fn new(max_head: usize) -> Self {
-        Self { max_head, part: Part::Start { empty: 0 } }
+        Self { max_head, part: Part::Preface(0) }
     }
 
     /// From now on everything goes through.
@@ -157,7 +159,7 @@ impl Framing {
 
     fn check_length(&self, line: usize) -> Result<(), Refusal> {
         match &self.part {
-            Part::Start { .. } if line > self.max_head => Err(Refusal::TooLarge),
+            Part::Start { .. } | Part::Preface(_) if line > self.max_head => Err(Refusal::TooLarge),
             Part::Fields(head) if head.bytes + line > self.max_head => Err(Refusal::TooLarge),
             Part::Trailers { .. } if line > self.max_head => Err(Refusal::TooLarge),
             Part::ChunkSize | Part::Chunk(_) if line > MAX_CHUNK_LINE => {
@@ -173,11 +175,14 @@ impl Framing {
         let Some(line) = line.strip_suffix(b"\r") else {
             return Err(Refusal::Ambiguous("a line ends with LF alone"));
         };
+        if let Part::Preface(next) = self.part {
+            self.part = preface(next, line)?;
+        }
         self.part = match &mut self.part {
+            Part::Preface(_) | Part::Http2(_) => return Ok(()),
             Part::Start { empty } if line.is_empty() && *empty < MAX_EMPTY_LINES => {
                 Part::Start { empty: *empty + 1 }
             }
-            Part::Start { .. } if line == HTTP2_PREFACE => Part::Http2(Frames::new()),
             Part::Start { .. } => {
                 let is_http10 = request_line(line)?;
                 Part::Fields(Head { bytes: line.len() + 2, is_http10, ..Head::default() })
@@ -205,7 +210,7 @@ impl Framing {
                 }
                 Part::Trailers { fields: *fields + 1 }
             }
-            Part::Body(_) | Part::Opaque | Part::Http2(_) => Part::Opaque,
+            Part::Body(_) | Part::Opaque => Part::Opaque,
         };
         Ok(())
     }
@@ -246,6 +251,16 @@ impl Head {
     }
 }
 
+/// What comes after this line of a preface; its first one may also be a request line.
+fn preface(number: usize, line: &[u8]) -> Result<Part, Refusal> {
+    match (line == HTTP2_PREFACE[number], number + 1) {
+        (true, next) if next < HTTP2_PREFACE.len() => Ok(Part::Preface(next)),
+        (true, _) => Ok(Part::Http2(Frames::new())),
+        (false, 1) => Ok(Part::Start { empty: 0 }),
+        (false, _) => Err(Refusal::Ambiguous("its HTTP/2 preface is malformed")),
+    }
+}
+
 /// Whether `METHOD target HTTP/1.x` is of HTTP/1.0.
 fn request_line(line: &[u8]) -> Result<bool, Refusal> {
     const WRONG: Refusal = Refusal::Ambiguous("its request line is malformed");
@@ -264,7 +279,7 @@ fn request_line(line: &[u8]) -> Result<bool, Refusal> {
     }
     // Of a plain path it is known what hyper makes of it; anything else is asked about.
     let is_plain = target[0] == b'/' && plain.len() == target.len();
-    if !is_plain && (has_control(target) || Uri::try_from(target).is_err()) {
+    if !is_plain && !is_understood(target) {
         return Err(WRONG);
     }
     match version {
@@ -272,6 +287,14 @@ fn request_line(line: &[u8]) -> Result<bool, Refusal> {
         b"HTTP/1.0" => Ok(true),
         _ => Err(WRONG),
     }
+}
+
+/// Whether it is a target for `http::Uri`, which does not look at a fragment, and text for
+/// hyper, which looks at all of it.
+fn is_understood(target: &[u8]) -> bool {
+    !has_control(target)
+        && !target.contains(&b'\t')
+        && std::str::from_utf8(target).is_ok_and(|target| target.parse::<Uri>().is_ok())
 }
 
 /// Name and value.
@@ -423,6 +446,46 @@ mod tests {
         let bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\n\n anything";
         assert_eq!(framing.look(bytes), (bytes.len(), None));
         assert!(framing.is_http2());
+        // Whoever begins in this way must go on in it, and nobody else may.
+        for request in [
+            "PRI * HTTP/2.0\r\nhost: a\r\n\r\n",
+            "PRI * HTTP/2.0\r\n\r\nGET / HTTP/1.1\r\n\r\n",
+            "\r\nPRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+            "GET / HTTP/1.1\r\n\r\nPRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        ] {
+            assert!(refusal(request).is_some(), "{request:?}");
+        }
+    }
+
+    #[test]
+    fn it_is_known_whether_the_client_accepts_json() {
+        let look = |bytes: &str| {
+            let mut framing = Framing::new(MAX);
+            let _ = framing.look(bytes.as_bytes());
+            framing.accepts_json()
+        };
+        let accept = "GET / HTTP/1.1\r\nACCEPT: text/html, application/json\r\n";
+        assert!(look(accept));
+        assert!(look(&format!("{accept}x: y\r\nwrong\r\n")));
+        assert!(!look(&format!("{accept}\r\n")), "the next request may want something else");
+        assert!(!look("GET / HTTP/1.1\r\naccept: text/html\r\nx-accept: application/json\r\n"));
+        assert!(!look("GET / HTTP/1.1\r\nwrong\r\naccept: application/json\r\n"));
+    }
+
+    #[test]
+    fn targets_are_those_that_are_understood_behind_it() {
+        for target in ["/", "*", "/a?b=c&d", "/\"{}\"", "/#x", "/\u{fc}", "http://a:1/b", "a:80"] {
+            assert_eq!(refusal(&format!("GET {target} HTTP/1.1\r\n\r\n")), None, "{target}");
+        }
+        for target in ["/<", "/a?b>", "/^`\u{7f}", "http://", "/a?`#\u{7f}", "a b"] {
+            assert!(refusal(&format!("GET {target} HTTP/1.1\r\n\r\n")).is_some(), "{target}");
+        }
+        for target in [&b"/\xfc"[..], b"/?\xfc", b"/#\xfc", b"/#a?\xfc", b"\xfc", b"/#\t"] {
+            let request = [b"GET ", target, b" HTTP/1.1\r\n\r\n"].concat();
+            assert!(look(&request).1.is_some(), "{}", target.escape_ascii());
+        }
+        let long = format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(MAX_TARGET));
+        assert_eq!(Framing::new(1 << 20).look(long.as_bytes()).1, Some(Refusal::TooLarge));
     }
 
     #[test]
