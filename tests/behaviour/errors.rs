@@ -59,6 +59,10 @@ table! {
         .guest(ECHO)
         .bytes("POST / HTTP/1.1\r\nhost: a\r\n[accept]transfer-encoding: chunked\r\n\r\nz\r\n")
         .route("/");
+    a_chunk_with_a_control_character: row(400, "bad_request", "http_request_error")
+        .guest(ECHO)
+        .bytes("POST / HTTP/1.1\r\nhost: a\r\n[accept]transfer-encoding: chunked\r\n\r\n1;\0\r\n")
+        .route("/");
     a_full_queue: row(503, "queue_full", "connection_limit_reached")
         .guest(FETCH).flag("--limit-concurrency", "1").flag("--queue", "0")
         .while_one_is_held().asked(|_| Ask::get("/"));

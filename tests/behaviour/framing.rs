@@ -113,6 +113,28 @@ async fn what_comes_before_is_answered_and_nothing_after() {
 }
 
 #[tokio::test]
+async fn nothing_is_answered_after_a_body_that_is_malformed() {
+    for guest in [guests::ECHO, guests::HELLO_P2] {
+        let server = Server::of(guest).await;
+        for body in [
+            "4;x=\x01\r\nGET \r\n0\r\n\r\n",
+            "4;x=\r;\r\nGET \r\n0\r\n\r\n",
+            "4\nGET \r\n0\r\n\r\n",
+            "4\r\nGET /\r\n0\r\n\r\n",
+            "0\r\nx: y\n\r\n\r\n",
+            "0\r\nx: y\n\nGET / HTTP/1.1\nhost: a\r\n\r\n",
+            "0\r\nx y: z\r\n\r\n",
+        ] {
+            let mut client = server.connect_raw().await;
+            client.send(format!("{POST}{CHUNKED}\r\n{body}{GET}\r\n{GET}\r\n")).await;
+            let responses = client.read_to_end().await;
+            assert_eq!(responses.matches("HTTP/1.1 ").count(), 1, "{body:?}: {responses:?}");
+        }
+        assert_eq!(server.get("/").await.status, 200);
+    }
+}
+
+#[tokio::test]
 async fn pipelined_requests_with_bodies_keep_their_borders() {
     let server = Server::of(guests::ECHO).await;
     let mut client = server.connect_raw().await;

@@ -21,6 +21,8 @@ pub enum Refusal {
     Ambiguous(&'static str),
     /// 431
     TooLarge,
+    /// Of a request that is being answered already: whoever reads its body is told.
+    Body(&'static str),
     /// Too many frames of HTTP/2 that carry nothing.
     Flood,
 }
@@ -66,8 +68,6 @@ enum Part {
     Trailers {
         fields: usize,
     },
-    /// After what hyper does not go on after.
-    Opaque,
     Http2(Frames),
 }
 
@@ -89,11 +89,6 @@ impl Framing {
         Self { max_head, part: Part::Preface(0) }
     }
 
-    /// From now on everything goes through.
-    fn give_up(&mut self) {
-        self.part = Part::Opaque;
-    }
-
     /// Looks at the next bytes; how many of them may go on, and whether the next one never
     /// will. The others are to be shown again, together with what comes after them.
     pub fn look(&mut self, bytes: &[u8]) -> (usize, Option<Refusal>) {
@@ -101,7 +96,6 @@ impl Framing {
         while seen < bytes.len() {
             let rest = &bytes[seen..];
             match &mut self.part {
-                Part::Opaque => return (bytes.len(), None),
                 Part::Http2(frames) => {
                     let refusal = (!frames.received(rest)).then_some(Refusal::Flood);
                     return (bytes.len(), refusal);
@@ -115,15 +109,15 @@ impl Framing {
                     }
                 }
                 _ => {
-                    let Some(end) = memchr(b'\n', rest) else {
-                        return (seen, self.check_length(rest.len()).err());
+                    let end = memchr(b'\n', rest);
+                    let taken = match end {
+                        Some(end) => self.take(&rest[..end]),
+                        None => self.check_length(rest.len()),
                     };
-                    match self.take(&rest[..end]) {
-                        Ok(()) => seen += end + 1,
-                        // Its request is being answered already; hyper is as strict with
-                        // chunks, knows how to say so, and goes on with nothing after it.
-                        Err(_) if self.is_in_body() => self.give_up(),
-                        Err(refusal) => return (seen, Some(refusal)),
+                    match (taken, end) {
+                        (Ok(()), Some(end)) => seen += end + 1,
+                        (Ok(()), None) => return (seen, None),
+                        (Err(refusal), _) => return (seen, Some(self.located(refusal))),
                     }
                 }
             }
@@ -131,8 +125,14 @@ impl Framing {
         (seen, None)
     }
 
-    fn is_in_body(&self) -> bool {
-        matches!(self.part, Part::ChunkSize | Part::Chunk(_) | Part::Trailers { .. })
+    /// A refusal says where it belongs to.
+    fn located(&self, refusal: Refusal) -> Refusal {
+        match (&self.part, refusal) {
+            (Part::ChunkSize | Part::Chunk(_), Refusal::Ambiguous(what)) => Refusal::Body(what),
+            (Part::Trailers { .. }, Refusal::Ambiguous(what)) => Refusal::Body(what),
+            (Part::Trailers { .. }, _) => Refusal::Body("its trailers are too large"),
+            _ => refusal,
+        }
     }
 
     /// Whether the connection has begun as one of HTTP/2.
@@ -179,7 +179,7 @@ impl Framing {
             self.part = preface(next, line)?;
         }
         self.part = match &mut self.part {
-            Part::Preface(_) | Part::Http2(_) => return Ok(()),
+            Part::Preface(_) | Part::Body(_) | Part::Http2(_) => return Ok(()),
             Part::Start { empty } if line.is_empty() && *empty < MAX_EMPTY_LINES => {
                 Part::Start { empty: *empty + 1 }
             }
@@ -210,7 +210,6 @@ impl Framing {
                 }
                 Part::Trailers { fields: *fields + 1 }
             }
-            Part::Body(_) | Part::Opaque => Part::Opaque,
         };
         Ok(())
     }
@@ -489,9 +488,36 @@ mod tests {
     }
 
     #[test]
-    fn broken_chunks_are_left_to_the_one_who_reads_the_body() {
-        let request = "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\nzz\r\nhello";
-        assert_eq!(refusal(request), None);
+    fn nothing_follows_a_broken_chunk_or_trailer() {
+        let head = "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n";
+        let long = format!("1;{}", "x".repeat(MAX_CHUNK_LINE));
+        let large = format!("0\r\nx: {}", "y".repeat(MAX));
+        let many = format!("0\r\n{}\r\n", "x: y\r\n".repeat(MAX_FIELDS + 1));
+        for body in [
+            "zz\r\n",
+            "+1\r\n",
+            "0x1\r\n",
+            "1 0\r\n",
+            "1\n",
+            "1;a=\0\r\n",
+            "1;a=\r;b\r\n",
+            "1;a=\n\r\n",
+            "10000000000000000\r\n",
+            "1\r\nab\r\n",
+            "1\r\na\n",
+            "0\r\nx: y\n\r\n",
+            "0\r\nx: y\0\r\n",
+            "0\r\nx y: z\r\n",
+            "0\r\n y\r\n",
+            &long,
+            &large,
+            &many,
+        ] {
+            let request = format!("{head}{body}\r\nGET / HTTP/1.1\r\n\r\n");
+            let (passed, refused) = look(request.as_bytes());
+            assert!(matches!(refused, Some(Refusal::Body(_))), "{body:?}");
+            assert!(passed < head.len() + body.len(), "{body:?}");
+        }
     }
 
     #[test]

@@ -38,11 +38,12 @@ pub(super) struct Tracked {
     flush_waits: bool,
 }
 
-/// What was received is no request, and nothing more is read.
-struct Refused {
-    rejection: Rejection,
-    /// The client has been told.
-    told: bool,
+/// Why nothing more is read.
+enum Refused {
+    /// What was received is no request; whether the client has been told.
+    Head { rejection: Rejection, told: bool },
+    /// The body of the request in flight is malformed.
+    Body(&'static str),
 }
 
 /// How long a request in flight goes on when its client sends no more. Whether the client
@@ -80,17 +81,18 @@ impl Tracked {
         if self.framing.is_http2() && !was_http2 {
             self.state.mark_http2();
         }
-        let rejection = match refusal {
+        let head = |rejection| Refused::Head { rejection, told: false };
+        self.refused = match refusal {
             None => return passed,
-            Some(Refusal::Ambiguous(what)) => Rejection::BadRequest(what),
-            Some(Refusal::TooLarge) => Rejection::HeaderTooLarge,
+            Some(Refusal::Ambiguous(what)) => Some(head(Rejection::BadRequest(what))),
+            Some(Refusal::TooLarge) => Some(head(Rejection::HeaderTooLarge)),
+            Some(Refusal::Body(what)) => Some(Refused::Body(what)),
             Some(Refusal::Flood) => {
                 self.flooded = true;
                 self.state.rejected(HTTP2_FLOOD);
                 return passed;
             }
         };
-        self.refused = Some(Refused { rejection, told: false });
         passed
     }
 
@@ -145,16 +147,23 @@ impl Tracked {
         }
     }
 
-    /// Tells the client, once what came before is answered, and ends the stream.
+    /// Tells the client, once what came before is answered, and ends the stream. Of a body
+    /// hyper is told, which answers the request to which it belongs.
     fn refuse(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Some(refused) = &mut self.refused else { return Poll::Ready(Ok(())) };
+        let (rejection, told) = match &mut self.refused {
+            None => return Poll::Ready(Ok(())),
+            Some(Refused::Body(what)) => {
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, *what)));
+            }
+            Some(Refused::Head { rejection, told }) => (rejection, told),
+        };
         if self.state.is_busy_until_woken(cx.waker()) {
             return Poll::Pending;
         }
-        if !std::mem::replace(&mut refused.told, true) {
-            self.state.rejected(refused.rejection.reason());
+        if !std::mem::replace(told, true) {
+            self.state.rejected(rejection.reason());
             // What the client does not take at once, it does not get.
-            let answer = refused.rejection.bytes(self.framing.accepts_json());
+            let answer = rejection.bytes(self.framing.accepts_json());
             let _ = Pin::new(&mut self.stream).poll_write(cx, &answer);
             self.say_goodbye(cx);
         }
