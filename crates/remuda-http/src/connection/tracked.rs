@@ -297,3 +297,74 @@ impl AsyncWrite for Tracked {
         Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use rcgen::{CertifiedKey, generate_simple_self_signed};
+    use remuda_config::Identity;
+    use rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::ServerName};
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        join,
+        net::UnixStream,
+    };
+    use tokio_rustls::{TlsConnector, client::TlsStream};
+
+    use super::*;
+    use crate::{connection::KeepAlive, metrics::Metrics, tls::Tls};
+
+    /// Both ends of an encrypted stream.
+    async fn encrypted(state: Arc<ConnectionState>) -> (Tracked, TlsStream<UnixStream>) {
+        let CertifiedKey { cert, signing_key } =
+            generate_simple_self_signed(vec!["a.example".to_owned()]).expect("a certificate");
+        let identity = Identity { chain: cert.pem(), key: signing_key.serialize_pem() };
+        let tls = Tls::build(&remuda_config::Tls { cert: "c".into(), key: "k".into(), identity });
+        let mut roots = RootCertStore::empty();
+        roots.add(cert.der().clone()).expect("a certificate");
+        let client = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let name = ServerName::try_from("a.example").expect("a name");
+
+        let (ours, theirs) = UnixStream::pair().expect("a pair");
+        let acceptor = tls.expect("valid").acceptor;
+        let connector = TlsConnector::from(Arc::new(client));
+        let (ours, theirs) =
+            join!(acceptor.accept(Stream::Unix(ours)), connector.connect(name, theirs));
+        let stream = Stream::Tls(Box::new(ours.expect("a handshake")));
+        (Tracked::new(stream, state, 8192), theirs.expect("a handshake"))
+    }
+
+    #[tokio::test]
+    async fn what_an_encrypted_stream_holds_back_waits_for_its_client() {
+        let metrics = Arc::new(Metrics::new(1));
+        let keep_alive = Arc::new(KeepAlive::new(None));
+        let state = Arc::new(ConnectionState::new(metrics, keep_alive));
+        let (mut tracked, mut client) = encrypted(Arc::clone(&state)).await;
+        let mut sent = 0;
+        poll_fn(|cx| {
+            loop {
+                match Pin::new(&mut tracked).poll_write(cx, &[7; 16 * 1024]) {
+                    Poll::Ready(written) => sent += written.expect("room"),
+                    Poll::Pending => panic!("it took nothing instead of holding it back"),
+                }
+                assert_eq!(state.blocked_since(), None);
+                if Pin::new(&mut tracked).poll_flush(cx).is_pending() {
+                    return Poll::Ready(());
+                }
+            }
+        })
+        .await;
+        assert!(state.blocked_since().is_some());
+
+        let mut received = vec![0; sent];
+        let (read, flushed) = join!(client.read_exact(&mut received), tracked.flush());
+        read.expect("all of it");
+        flushed.expect("nothing is left");
+        assert_eq!(state.blocked_since(), None);
+    }
+}
