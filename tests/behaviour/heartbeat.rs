@@ -56,8 +56,11 @@ const TWO_ROUTES: &str = r#"
     component = "[guests]/misbehave.wasm"
 "#;
 
-/// Holds the event loop for some seconds, in a host function that no epoch interrupts.
-const FREEZE: &str = "GET /freeze?mib=2048&times=64 HTTP/1.1\r\nhost: a\r\n\r\n";
+/// Holds the event loop, in an instruction that no epoch interrupts.
+const FREEZE: &str = "GET /freeze?mib=3584 HTTP/1.1\r\nhost: a\r\n\r\n";
+
+/// Memory of a worker in which that has begun, in bytes.
+const FREEZING: u64 = 256 << 20;
 
 #[tokio::test]
 async fn a_frozen_worker_is_asked_reports_and_is_replaced() {
@@ -66,6 +69,9 @@ async fn a_frozen_worker_is_asked_reports_and_is_replaced() {
     let worker = server.worker();
     let mut client = server.connect_raw().await;
     client.send(FREEZE).await;
+    let has_begun = || (process::resident_bytes(worker) > FREEZING).then_some(());
+    wait::until("the event loop to freeze", has_begun).await;
+    let starved = process::starve_main_thread(worker);
     let asked = server.wait_for_line("event loop stuck").await;
     let aborted = server.wait_for_line("aborting: event loop stuck").await;
     for report in [asked, aborted] {
@@ -75,6 +81,7 @@ async fn a_frozen_worker_is_asked_reports_and_is_replaced() {
         assert!(backtrace.contains("memset") || backtrace.contains("memory_fill"), "{report}");
     }
     wait::until("its end", || (!process::is_running(worker)).then_some(())).await;
+    drop(starved);
     let exited = server.wait_for_line("worker exited").await;
     assert!(exited.text("reason").starts_with("silent for 2."), "{exited}");
     assert!(exited.text("reason").ends_with("(killed by SIGABRT)"), "{exited}");
@@ -87,7 +94,7 @@ async fn a_frozen_worker_is_asked_reports_and_is_replaced() {
 async fn a_guest_that_holds_up_the_event_loop_is_named() {
     let server = Server::builder().config(TWO_ROUTES).with_admin().start().await;
     let worker = server.worker();
-    assert_eq!(server.get("/freeze?mib=1024&times=4").await.ok(), "ok\n");
+    assert_eq!(server.get("/freeze?mib=1024").await.ok(), "ok\n");
     let line = server.wait_for_line("event loop stalled").await;
     assert!(line.number("lag_ms") > 100, "{line}");
     assert_eq!(line.text("route"), "/freeze");

@@ -1,5 +1,6 @@
 //! What the kernel knows of processes and their sockets (proc(5)).
 
+mod starved;
 mod tcp;
 
 use std::{fs, path::PathBuf, time::Duration};
@@ -9,6 +10,7 @@ use rustix::{
     process::{Resource, getrlimit, kill_process, setrlimit, test_kill_process},
     thread::{CpuSet, sched_getaffinity},
 };
+pub use starved::{Starved, starve_main_thread};
 pub(crate) use tcp::TcpTable;
 pub use tcp::{Listener, connections, holder, listeners};
 
