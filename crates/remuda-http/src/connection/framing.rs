@@ -456,6 +456,20 @@ mod tests {
         }
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn frames_are_counted_from_the_first_one_after_the_preface() {
+        let settings = [0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 100];
+        let ping = [&[0, 0, 8, 6, 0, 0, 0, 0, 0][..], &[0; 8]].concat();
+        let bytes = [&HTTP2_PREFACE.join(&b"\r\n"[..])[..], b"\r\n", &settings].concat();
+        let mut framing = Framing::new(MAX);
+        assert_eq!(framing.look(&bytes), (bytes.len(), None));
+        assert!(framing.can_write_a_frame());
+        for number in 1..1000 {
+            assert_eq!(framing.look(&ping), (ping.len(), None), "{number}");
+        }
+        assert_eq!(framing.look(&ping), (ping.len(), Some(Refusal::Flood)));
+    }
+
     #[test]
     fn it_is_known_whether_the_client_accepts_json() {
         let look = |bytes: &str| {

@@ -28,10 +28,6 @@ const RESET: u64 = 4;
 /// Bytes written that add 1.
 const BYTES: u64 = 512;
 
-/// `\r\n SM \r\n\r\n`: what comes between the preface's first line and the first frame
-/// (RFC 9113, section 3.4).
-const REST_OF_PREFACE: usize = 8;
-
 /// Types of frames (RFC 9113, section 6).
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
@@ -101,10 +97,10 @@ impl Cursor {
 }
 
 impl Frames {
-    /// After the first line of the preface.
+    /// After the preface.
     pub(super) fn new() -> Self {
         Self {
-            received: Cursor { skip: REST_OF_PREFACE, ..Cursor::default() },
+            received: Cursor::default(),
             written: Cursor::default(),
             balance: FULL,
             bytes: 0,
@@ -180,12 +176,6 @@ mod tests {
         [&head, payload].concat()
     }
 
-    fn frames() -> Frames {
-        let mut frames = Frames::new();
-        assert!(frames.received(b"\r\nSM\r\n\r\n"));
-        frames
-    }
-
     /// How many of these are taken, at most so many.
     fn taken(frames: &mut Frames, bytes: &[u8], most: usize) -> usize {
         let taken = (0..most).take_while(|_| frames.received(bytes)).count();
@@ -205,13 +195,13 @@ mod tests {
             frame(9, 0, b"more of a head"),
             frame(200, 0, b"nobody knows it"),
         ] {
-            assert_eq!(taken(&mut frames(), &nothing, 9999), 1000, "{nothing:?}");
+            assert_eq!(taken(&mut Frames::new(), &nothing, 9999), 1000, "{nothing:?}");
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn time_gives_some_back() {
-        let (mut frames, ping) = (frames(), frame(PING, 0, &[0; 8]));
+        let (mut frames, ping) = (Frames::new(), frame(PING, 0, &[0; 8]));
         assert_eq!(taken(&mut frames, &ping, 9999), 1000);
         tokio::time::advance(Duration::from_secs(2)).await;
         assert_eq!(taken(&mut frames, &ping, 9999), 200);
@@ -223,33 +213,32 @@ mod tests {
     async fn requests_that_are_all_reset_have_an_end_and_others_have_none() {
         let (request, reset) = (frame(HEADERS, 5, b"head"), frame(RST_STREAM, 0, &[0; 4]));
         let rapid = [request.as_slice(), &reset].concat();
-        assert!((990..1010).contains(&taken(&mut frames(), &rapid, 9999)));
+        assert!((990..1010).contains(&taken(&mut Frames::new(), &rapid, 9999)));
         let half = [request.as_slice(), &request, &reset].concat();
-        assert_eq!(taken(&mut frames(), &half, 99_999), 99_999);
+        assert_eq!(taken(&mut Frames::new(), &half, 99_999), 99_999);
     }
 
     #[tokio::test(start_paused = true)]
     async fn whoever_reads_may_say_so_and_whoever_sends_may_ask() {
-        let (mut reader, update) = (frames(), frame(WINDOW_UPDATE, 0, &[0, 0, 16, 0]));
+        let (mut reader, update) = (Frames::new(), frame(WINDOW_UPDATE, 0, &[0, 0, 16, 0]));
         for _ in 0..99_999 {
             reader.written(&frame(DATA, 0, &[0; 4096]));
             assert!(reader.received(&update) && reader.received(&update));
         }
-        let mut dribbles = frames();
+        let mut dribbles = Frames::new();
         let refused = (0..9999).find(|_| {
             dribbles.written(&frame(DATA, 0, &[0]));
             !dribbles.received(&update)
         });
         assert!(refused.is_some(), "a byte at a time is next to nothing");
         let sent = [frame(DATA, 0, b"x"), frame(PING, 0, &[0; 8])].concat();
-        assert_eq!(taken(&mut frames(), &sent, 99_999), 99_999);
+        assert_eq!(taken(&mut Frames::new(), &sent, 99_999), 99_999);
     }
 
     #[tokio::test(start_paused = true)]
     async fn pieces_do_not_matter() {
         let mut frames = Frames::new();
         let bytes = [
-            b"\r\nSM\r\n\r\n".to_vec(),
             frame(HEADERS, 5, &[7; 70_000]),
             frame(DATA, 1, &[]),
             frame(PING, 0, &[6; 8]).repeat(10),
@@ -263,7 +252,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_frame_of_the_servers_is_not_cut_in_two() {
-        let (mut frames, ping) = (frames(), frame(PING, 1, &[0; 8]));
+        let (mut frames, ping) = (Frames::new(), frame(PING, 1, &[0; 8]));
         assert!(frames.can_write());
         for end in 1..ping.len() {
             frames.written(&ping[end - 1..end]);
