@@ -117,7 +117,7 @@ enum Supervisor {
 #[derive(Arbitrary)]
 struct Figures {
     routes: Vec<Route>,
-    reasons: [BTreeMap<String, u64>; 2],
+    reasons: [BTreeMap<String, u64>; 4],
     gauges: [u64; 6],
     queue: Times,
     hosts: BTreeMap<String, Times>,
@@ -129,6 +129,7 @@ struct Route {
     responses: BTreeMap<u16, u64>,
     seconds: Times,
     instances: [u64; 2],
+    guest_cpu_seconds: f64,
 }
 
 #[derive(Arbitrary)]
@@ -169,19 +170,23 @@ impl From<Supervisor> for ToWorker {
 impl From<Figures> for Snapshot {
     fn from(figures: Figures) -> Self {
         let [active, idle, in_flight, capacity, queue_depth, stalls] = figures.gauges;
-        let [rejected, broken_off] = figures.reasons;
+        let [rejected, broken_off, tls_handshakes, proxy_headers] = figures.reasons;
         let routes = figures.routes.into_iter();
         let routes = routes.map(|route| RouteSnapshot {
             route: route.name,
             responses: route.responses,
             seconds: route.seconds.into(),
             instances: InstanceCounts { busy: route.instances[0], idle: route.instances[1] },
+            guest_cpu_seconds: finite(route.guest_cpu_seconds),
+            ..RouteSnapshot::default()
         });
         let hosts = figures.hosts.into_iter();
         Self {
             routes: routes.collect(),
             rejected,
             broken_off,
+            tls_handshakes,
+            proxy_headers,
             connections: Connections { active, idle },
             in_flight,
             capacity,
@@ -196,12 +201,15 @@ impl From<Figures> for Snapshot {
 
 impl From<Times> for Histogram {
     fn from(times: Times) -> Self {
-        // Nothing takes an endless time, and JSON has no word for it.
-        let finite = |seconds: f64| if seconds.is_finite() { seconds } else { 0.0 };
         Self {
             bounds: times.bounds.into_iter().map(finite).collect(),
             counts: times.counts,
             sum: finite(times.sum),
         }
     }
+}
+
+/// Nothing takes an endless time, and JSON has no word for it.
+fn finite(seconds: f64) -> f64 {
+    if seconds.is_finite() { seconds } else { 0.0 }
 }

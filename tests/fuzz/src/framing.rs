@@ -24,6 +24,9 @@ use remuda_http::{Framing, Refusal};
 /// Largest head; small, so that its border is met.
 const MAX_HEAD: usize = 512;
 
+/// Fewer bytes than are a flood of HTTP/2 frames, which depends on the clock.
+const MOST: usize = 8192;
+
 /// Says that an answer is the service's, and not one that hyper gives by itself.
 const SERVED: &str = "x-served";
 
@@ -32,6 +35,7 @@ const SERVED: &str = "x-served";
 /// # Panics
 /// When a promise is broken.
 pub fn framing(input: &[u8]) {
+    let input = &input[..input.len().min(MOST)];
     let whole = Framing::new(MAX_HEAD).look(input);
     assert_eq!(whole, in_pieces(input, |_| 1), "byte by byte");
     let mut random = input.iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {

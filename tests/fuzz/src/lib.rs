@@ -7,10 +7,12 @@
 mod configuration;
 mod control;
 mod framing;
+mod proxy;
 
 pub use configuration::configuration;
 pub use control::control;
 pub use framing::framing;
+pub use proxy::proxy;
 
 #[cfg(test)]
 mod tests {
@@ -43,5 +45,10 @@ mod tests {
     #[test]
     fn every_seed_of_framing() {
         every_seed("framing", super::framing);
+    }
+
+    #[test]
+    fn every_seed_of_proxy() {
+        every_seed("proxy", super::proxy);
     }
 }
