@@ -129,12 +129,14 @@ impl<H: Handler> Connection<H> {
 
         let (body, verdict) = RequestBody::new(incoming, http.max_body, http.body_timeout)?;
         let deadline = started + shared.config.routes[route].limits.request_timeout;
-        let request = RequestInFlight { id, route, started };
-        let permit = shared.admission.admit(request, deadline).await?;
+        let waiting = RequestInFlight { id, route, started };
+        let permit = shared.admission.admit(waiting, deadline).await?;
         let ticket = Ticket { route, id, deadline, permit };
-        let handled = shared.handler.handle(Request::from_parts(parts, body), ticket);
-        let handled = timeout_at(deadline.into(), handled);
-        let result = handled.await.unwrap_or(Err(Rejection::Deadline));
+        let request = Request::from_parts(parts, body);
+        // In one expression: a future that has a name is kept twice.
+        let result = timeout_at(deadline.into(), shared.handler.handle(request, ticket))
+            .await
+            .unwrap_or(Err(Rejection::Deadline));
         // Whatever a guest makes of a body that broke a limit, it is not the one to blame.
         match verdict.and_then(|verdict| verdict.rejection()) {
             Some(rejection) => Err(rejection),
@@ -158,10 +160,12 @@ fn size_of_list(head: &Parts) -> usize {
     target + head.headers.iter().map(field).sum::<usize>()
 }
 
-/// Fields that are for the connection and not for the request (RFC 9110, section 7.6.1).
+/// Takes away fields that are for the connection and not for the request (RFC 9110, section
+/// 7.6.1). Hardly any head has one: looking costs less than removing what is not there.
 fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-    const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+    if !headers.keys().any(is_hop_by_hop) {
+        return;
+    }
     let named: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
         .iter()
@@ -171,14 +175,19 @@ fn strip_hop_by_hop(headers: &mut HeaderMap) {
         .collect();
     // What the server itself goes by is not the client's to take away.
     let kept = [header::HOST, header::CONTENT_LENGTH];
-    for name in named.iter().filter(|name| !kept.contains(name)) {
+    let taken = headers.keys().filter(|name| is_hop_by_hop(name)).cloned();
+    let taken: Vec<HeaderName> =
+        taken.chain(named.into_iter().filter(|name| !kept.contains(name))).collect();
+    for name in taken {
         headers.remove(name);
     }
-    for name in [header::CONNECTION, header::TRANSFER_ENCODING, header::UPGRADE, header::TE] {
-        headers.remove(name);
-    }
-    headers.remove(KEEP_ALIVE);
-    headers.remove(PROXY_CONNECTION);
+}
+
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection" | "keep-alive" | "proxy-connection" | "te" | "transfer-encoding" | "upgrade"
+    )
 }
 
 /// The URI with authority, which HTTP/1 has in its `Host` header, and with the scheme of the

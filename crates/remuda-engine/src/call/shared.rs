@@ -120,7 +120,8 @@ impl SharedPool {
         let lease = loop {
             let (lease, jobs) = match self.reserve(&allowance) {
                 Some(reserved) => reserved,
-                None => self.add_instance(&allowance).await?,
+                // Rare, and it should not enlarge every request's task.
+                None => Box::pin(self.add_instance(&allowance)).await?,
             };
             match jobs.send(job) {
                 Ok(()) => break lease,
