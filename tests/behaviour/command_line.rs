@@ -72,7 +72,7 @@ fn route(report: &str) -> String {
 #[tokio::test]
 async fn check_prints_the_settings_and_where_they_come_from() {
     // What is left out here follows the machine.
-    let machine = "--worker-memory 1GiB --control off";
+    let machine = "--worker-memory 1GiB --blocking-threads 1 --control off";
     let check = Cli::remuda("check --workers 2 --cache cache --log-format json");
     let check = machine.split(' ').fold(check, Cli::arg);
     let report = check.arg(guests::HELLO.path()).run().await.succeeded();
@@ -95,6 +95,8 @@ async fn check_prints_the_settings_and_where_they_come_from() {
     workers.max_lifetime  0s  default
     workers.recycle_rss  85%  default: 870.3MiB
     workers.kill_rss  95%  default: 972.7MiB
+    workers.blocking_threads  1  --blocking-threads
+    workers.blocking_queue  1000  default
     limits.concurrency  1000  default
     limits.queue  1000  default
     limits.queue_timeout  1s  default
@@ -127,6 +129,8 @@ async fn check_prints_the_settings_and_where_they_come_from() {
     route[0].path  /  default
     route[0].host  *  default
     route[0].component  [guests]/hello.wasm  COMPONENT
+    route[0].executor  auto  default
+    route[0].offload_after  5ms  default
     route[0].instances.mode  auto  default: fresh for 0.2, reuse for 0.3
     route[0].env  none  default
     route[0].mounts  none  default

@@ -80,14 +80,6 @@ async fn all_mistakes_are_named_at_once() {
 }
 
 #[tokio::test]
-async fn a_key_of_a_later_release_is_refused() {
-    assert_snapshot!(serve_file(&format!("{ROUTE}executor = \"blocking\"\n")).await, @r#"
-    exit code 78
-    remuda: remuda.toml:3: route[0].executor: is not available yet; remove it
-    "#);
-}
-
-#[tokio::test]
 async fn an_unknown_variable_is_refused() {
     let serve = |name, value| Cli::remuda("serve").arg(guests::HELLO.path()).env(name, value);
     assert_snapshot!(serve("REMUDA_WORKERS__CONT", "2").run().await, @r#"

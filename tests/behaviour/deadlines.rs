@@ -86,13 +86,13 @@ async fn a_host_call_that_blocks_a_thread_is_given_up() {
 
 #[tokio::test]
 async fn waiting_for_a_place_counts() {
-    let builder = misbehave().flag("--limit-concurrency", "1").flag("--request-timeout", "1s");
+    let builder = misbehave().flag("--limit-concurrency", "1").flag("--request-timeout", "3s");
     let server = builder.flag("--queue-timeout", "30s").start().await;
     let mut first = server.connect_raw().await;
-    first.send_and_see_it_read("GET /sleep?ms=700 HTTP/1.1\r\nhost: a\r\n\r\n").await;
-    let (elapsed, reply) = timed(server.get("/sleep?ms=700")).await;
+    first.send_and_see_it_read("GET /sleep?ms=2500 HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    let (elapsed, reply) = timed(server.get("/sleep?ms=2500")).await;
     reply.assert_rejected(504, "deadline");
-    assert!(elapsed < Duration::from_secs(1) + LATE, "it came after {elapsed:?}");
+    assert!(elapsed < Duration::from_secs(3) + LATE, "it came after {elapsed:?}");
 }
 
 #[tokio::test]

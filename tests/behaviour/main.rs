@@ -12,6 +12,7 @@ mod connections;
 mod deadlines;
 mod drain;
 mod errors;
+mod executors;
 mod faults;
 mod forwarded;
 mod framing;

@@ -94,6 +94,10 @@ pub struct Workers {
     pub recycle_rss: u64,
     /// Resident bytes at which a worker is killed.
     pub kill_rss: u64,
+    /// Threads on which guests burn, at least 1 (already resolved if it was "auto").
+    pub blocking_threads: usize,
+    /// Guests that wait for their first turn on such a thread.
+    pub blocking_queue: usize,
 }
 
 /// Limits of one worker.
@@ -256,6 +260,9 @@ pub struct Route {
     pub host: Option<String>,
     /// Absolute once loaded.
     pub component: PathBuf,
+    pub executor: Executor,
+    /// CPU time without waiting after which [`Executor::Auto`] moves a guest.
+    pub offload_after: Duration,
     /// `None` keeps the default of the component's kind ([`Instances::default_for_02`],
     /// [`Instances::default_for_03`]).
     pub instances: Option<Instances>,
@@ -263,6 +270,17 @@ pub struct Route {
     pub env: Vec<(String, String)>,
     pub mounts: Vec<Mount>,
     pub limits: RouteLimits,
+}
+
+/// Where guests run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Executor {
+    /// On the event loop; one that burns is moved to a blocking thread until it waits.
+    Auto,
+    /// On the event loop, in turns.
+    Async,
+    /// On blocking threads.
+    Blocking,
 }
 
 /// A route's own limits, lower than or equal to the worker's.

@@ -1,8 +1,8 @@
 //! What a key is.
 //!
 //! Purpose: everything that any part of Remuda needs to know about one setting, apart
-//! from the values it takes. Owner: the tables in `keys`. Invariant: a key with a
-//! flag is available.
+//! from the values it takes. Owner: the tables in `keys`. Invariant: constant; what was
+//! given for a key is a raw value's business.
 
 /// One setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +24,6 @@ pub struct Key {
     pub arity: Arity,
     /// One sentence without a full stop.
     pub help: &'static str,
-    pub availability: Availability,
 }
 
 /// How many values a key takes.
@@ -39,21 +38,10 @@ pub enum Arity {
     Each,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Availability {
-    Available,
-    /// Comes with a later release; setting it is an error.
-    Later,
-}
-
 impl Key {
     /// The variable that sets it: `REMUDA_WORKERS__COUNT`. Keys of a route have none.
     pub fn environment(&self) -> String {
         format!("{VARIABLE_PREFIX}{}", self.path.to_ascii_uppercase().replace('.', "__"))
-    }
-
-    pub fn is_available(&self) -> bool {
-        self.availability == Availability::Available
     }
 
     /// The flag as it is typed, `--workers`; the path when it has none.
@@ -71,12 +59,7 @@ impl Key {
             default: "",
             arity: Arity::One,
             help,
-            availability: Availability::Available,
         }
-    }
-
-    pub(crate) const fn later(path: &'static str, help: &'static str) -> Self {
-        Self { availability: Availability::Later, ..Self::new(path, help) }
     }
 
     pub(crate) const fn value(self, value_name: &'static str, default: &'static str) -> Self {

@@ -2,8 +2,7 @@
 //!
 //! Purpose: the one place that lists every setting: flags, variables, defaults,
 //! suggestions, the effective settings and the reference all come from it. Owner:
-//! whoever adds a setting. Invariant: an available key is read by validation exactly
-//! once; a later one is refused wherever it is set.
+//! whoever adds a setting. Invariant: every key is read by validation exactly once.
 
 use crate::key::{Arity, Key};
 
@@ -76,7 +75,12 @@ pub const KEYS: &[Key] = &[
     )
     .value("SHARE", "95%")
     .flag("kill-rss", &[]),
-    Key::later("workers.blocking_threads", "Threads for CPU-heavy guests in each worker"),
+    Key::new("workers.blocking_threads", "Threads for CPU-heavy guests in each worker")
+        .value("NUMBER", "auto")
+        .flag("blocking-threads", &[]),
+    Key::new("workers.blocking_queue", "Guests waiting for their first turn on a blocking thread, then 503")
+        .value("NUMBER", "1000")
+        .flag("blocking-queue", &[]),
     // limits
     Key::new("limits.concurrency", "Requests in flight at the same time, per worker")
         .value("NUMBER", "1000")
@@ -186,8 +190,12 @@ pub const ROUTE_KEYS: &[Key] = &[
     Key::new("path", "Path prefix, matched by whole segments; the longest wins").value("PATH", "/"),
     Key::new("host", "Host name without port; * is every host").value("HOST", "*"),
     Key::new("component", "The component to serve, relative to the file").value("FILE", ""),
-    Key::later("executor", "Where the guest runs: auto, async or blocking"),
-    Key::later("offload_after", "CPU time after which auto moves a guest off the event loop"),
+    Key::new("executor", "Where the guest runs: async on the event loop, blocking on threads, or auto: moved there when it burns")
+        .value("MODE", "auto")
+        .flag("executor", &[]),
+    Key::new("offload_after", "CPU time without waiting after which auto moves a guest")
+        .value("DURATION", "5ms")
+        .flag("offload-after", &[]),
     Key::new("instances.mode", "An instance serves one request (fresh) or many (reuse); auto is fresh for 0.2, reuse for 0.3")
         .value("MODE", "auto")
         .flag("instances", &[]),
@@ -242,9 +250,9 @@ pub(crate) fn is_section(keys: &[Key], path: &str) -> bool {
     keys.iter().any(|key| key.path.strip_prefix(path).is_some_and(|rest| rest.starts_with('.')))
 }
 
-/// The names to suggest: what can be set now, and the sections it lies in.
+/// The names to suggest: the keys, and the sections they lie in.
 pub(crate) fn suggestions(keys: &'static [Key]) -> impl Iterator<Item = &'static str> {
-    let paths = keys.iter().filter(|key| key.is_available()).map(|key| key.path);
+    let paths = keys.iter().map(|key| key.path);
     let sections = paths.clone().filter_map(|path| path.split_once('.')).map(|(first, _)| first);
     paths.chain(sections)
 }
@@ -275,13 +283,9 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_set_has_a_flag_and_a_default_and_nothing_else_does() {
+    fn every_key_of_the_server_has_a_flag_and_a_default() {
         for key in KEYS {
-            assert_eq!(key.is_available(), key.flag.is_some(), "{}", key.path);
-            assert_eq!(key.is_available(), !key.default.is_empty(), "{}", key.path);
-        }
-        for key in ROUTE_KEYS.iter().filter(|key| !key.is_available()) {
-            assert_eq!((key.flag, key.default), (None, ""), "{}", key.path);
+            assert!(key.flag.is_some() && !key.default.is_empty(), "{}", key.path);
         }
     }
 

@@ -29,7 +29,7 @@ mod value;
 
 pub use config::*;
 pub use error::{ConfigError, ConfigErrors};
-pub use key::{Arity, Availability, Key};
+pub use key::{Arity, Key};
 pub use keys::{KEYS, RESERVED_VARIABLES, ROUTE_KEYS};
 pub use load::{Input, Loaded, load};
 pub use machine::{Machine, Throttling};

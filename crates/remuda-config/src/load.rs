@@ -47,7 +47,7 @@ pub struct Input {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Loaded {
     pub config: Config,
-    /// Every available key in the order of [`KEYS`], then those of each route in the
+    /// Every key in the order of [`KEYS`], then those of each route in the
     /// order of [`ROUTE_KEYS`]; of `instances` only what has an effect.
     pub settings: Vec<Setting>,
     /// Valid, and most likely not what was meant. A line each.

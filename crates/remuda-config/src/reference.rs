@@ -16,8 +16,8 @@ const INTRODUCTION: &str = "\
 Generated from the table of keys in `remuda-config`; edit that.
 
 The command line goes over the environment, the environment over the file, the file over the
-defaults. An unknown key or variable is an error, and so is a key that is not available yet.
-`remuda serve` prints every setting in force, who set it and, if it was derived, how.
+defaults. An unknown key or variable is an error. `remuda serve` prints every setting in force, who
+set it and, if it was derived, how.
 
 - Durations read `250ms`, `30s`, `1m 30s`; a bare number is seconds. From 1ms to 7days: no timeout
   is zero or endless. Where the default is `0s`, zero is allowed.
@@ -35,25 +35,18 @@ pub fn reference_markdown() -> String {
     write(&mut text, format_args!("- {} are no settings.\n", reserved.join(" and ")));
 
     write(&mut text, format_args!("\n## Server\n\n{HEAD}"));
-    for key in KEYS.iter().filter(|key| key.is_available()) {
+    for key in KEYS {
         row(&mut text, key, &code(key.default), &code(&key.environment()));
     }
     text.push_str("\n## Routes\n\nInside `[[route]]`. The flags apply to the one route of ");
     write(&mut text, format_args!("`remuda serve COMPONENT`.\n\n{HEAD}"));
-    for key in ROUTE_KEYS.iter().filter(|key| key.is_available()) {
+    for key in ROUTE_KEYS {
         let default = match (key.default, find(KEYS, key.path)) {
             ("", Some(_)) => "the worker's".to_owned(),
             ("", None) => "must be given".to_owned(),
             (default, _) => code(default),
         };
         row(&mut text, key, &default, "");
-    }
-    text.push_str("\n## Not available yet\n\n| Key | Meaning |\n|---|---|\n");
-    for (prefix, keys) in [("", KEYS), ("route.", ROUTE_KEYS)] {
-        for key in keys.iter().filter(|key| !key.is_available()) {
-            let name = code(&format!("{prefix}{}", key.path));
-            write(&mut text, format_args!("| {name} | {} |\n", key.help));
-        }
     }
     text
 }
@@ -94,7 +87,7 @@ mod tests {
         let rows: Vec<&str> = text.lines().filter(|line| line.starts_with("| `")).collect();
         assert_eq!(rows.len(), KEYS.len() + ROUTE_KEYS.len());
         for row in rows {
-            assert!([3, 6].contains(&row.matches('|').count()), "{row}");
+            assert_eq!(row.matches('|').count(), 6, "{row}");
         }
     }
 
@@ -108,7 +101,7 @@ mod tests {
             "| `limits.memory` | the worker's |  |  | Memory of one instance",
             "| `env` | `none` | `-e`, `--env`, repeatable |  | Environment variables of the guest |\n",
             "| `http.max_keep_alive` | `0` | `--max-keep-alive` |",
-            "| `route.executor` | Where the guest runs: auto, async or blocking |\n",
+            "| `executor` | `auto` | `--executor` |  | Where the guest runs: ",
         ] {
             assert!(text.contains(row), "{row}\n{text}");
         }

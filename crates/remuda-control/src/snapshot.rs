@@ -29,6 +29,10 @@ pub struct Snapshot {
     pub queue_depth: u64,
     /// How long requests have waited for a place, those that got one at once included.
     pub queue_seconds: Histogram,
+    /// Blocking threads that run a guest.
+    pub blocking_busy: u64,
+    /// Guests that wait for a blocking thread.
+    pub blocking_queue: u64,
     /// Stalls of the event loop of more than 100 ms.
     pub stalls: u64,
     /// Outgoing requests' time to the response head, by host.
@@ -47,6 +51,10 @@ pub struct RouteSnapshot {
     pub instances: InstanceCounts,
     /// CPU time that its guests have used, in seconds.
     pub guest_cpu_seconds: f64,
+    /// How often a guest of it went to the blocking executor.
+    pub offloads: u64,
+    /// How long its guests have waited there for a thread, in seconds.
+    pub offload_wait_seconds: f64,
 }
 
 /// Open connections of a worker.
@@ -146,6 +154,8 @@ impl Snapshot {
             ours.instances.busy += theirs.instances.busy;
             ours.instances.idle += theirs.instances.idle;
             ours.guest_cpu_seconds += theirs.guest_cpu_seconds;
+            ours.offloads += theirs.offloads;
+            ours.offload_wait_seconds += theirs.offload_wait_seconds;
         }
         for (ours, theirs) in [
             (&mut self.rejected, &other.rejected),
@@ -163,6 +173,8 @@ impl Snapshot {
         self.capacity += other.capacity;
         self.queue_depth += other.queue_depth;
         self.queue_seconds.add(&other.queue_seconds);
+        self.blocking_busy += other.blocking_busy;
+        self.blocking_queue += other.blocking_queue;
         self.stalls += other.stalls;
         for (host, seconds) in &other.outbound_seconds {
             let is_full = self.outbound_seconds.len() >= Self::MAX_HOSTS;
@@ -180,6 +192,7 @@ impl Snapshot {
         }
         self.connections = Connections::default();
         (self.in_flight, self.capacity, self.queue_depth) = (0, 0, 0);
+        (self.blocking_busy, self.blocking_queue) = (0, 0);
         self
     }
 }
@@ -208,6 +221,8 @@ mod tests {
             seconds: histogram([count, 0, 0]),
             instances: InstanceCounts { busy: 1, idle: 2 },
             guest_cpu_seconds: 0.5,
+            offloads: 2,
+            offload_wait_seconds: 0.25,
         };
         let mut all = Snapshot { routes: vec![route("/", 200, 3)], ..Snapshot::default() };
         let routes = vec![route("/", 200, 4), route("/api", 500, 1)];
@@ -218,7 +233,9 @@ mod tests {
         all.add(&other.clone().counters());
         assert_eq!(all.routes[0].responses[&200], 7);
         assert_eq!(all.routes[0].seconds.count(), 7);
-        assert_eq!(all.routes[0].guest_cpu_seconds, 1.0);
+        let ours = &all.routes[0];
+        let used = (ours.guest_cpu_seconds, ours.offloads, ours.offload_wait_seconds);
+        assert_eq!(used, (1.0, 4, 0.5));
         assert_eq!(all.routes[0].instances, InstanceCounts { busy: 1, idle: 2 });
         assert_eq!(all.routes[1].responses[&500], 1);
         assert_eq!(all.in_flight, 0);

@@ -3,7 +3,10 @@
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -12,6 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     epoch::{LongTurn, Ticker},
+    executor::{BlockingExecutor, Site},
     outbound::Outbound,
     program::Program,
     settings::{self, Capacity, EngineKind},
@@ -23,14 +27,26 @@ pub struct Engine {
     sequential: Option<wasmtime::Engine>,
     concurrent: Option<wasmtime::Engine>,
     pub(crate) shared: Arc<Shared>,
+    /// Programs that have been loaded.
+    routes: AtomicUsize,
 }
 
 /// The parts that calls need while they run.
 pub(crate) struct Shared {
+    pub(crate) blocking: Arc<BlockingExecutor>,
     pub(crate) ticker: Ticker,
     pub(crate) outbound: Arc<Outbound>,
     /// Instances that drive themselves, and guests that work on after their response.
     pub(crate) tasks: TaskTracker,
+}
+
+/// How much the blocking executor has to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BlockingLoad {
+    /// Threads that run a guest.
+    pub busy: usize,
+    /// Guests that wait for a thread.
+    pub waiting: usize,
 }
 
 /// Why a worker cannot run its components.
@@ -85,8 +101,14 @@ impl Engine {
         let concurrent = engine(EngineKind::Concurrent)?;
         let ticker = Ticker::start(sequential.iter().chain(&concurrent).cloned().collect())?;
         let outbound = Outbound::build(&config.outbound).map_err(EngineError::Outbound)?;
-        let shared = Shared { ticker, outbound: Arc::new(outbound), tasks: TaskTracker::new() };
-        Ok(Self { sequential, concurrent, shared: Arc::new(shared) })
+        let (threads, queue) = (config.workers.blocking_threads, config.workers.blocking_queue);
+        let shared = Shared {
+            blocking: Arc::new(BlockingExecutor::new(threads, queue)),
+            ticker,
+            outbound: Arc::new(outbound),
+            tasks: TaskTracker::new(),
+        };
+        Ok(Self { sequential, concurrent, shared: Arc::new(shared), routes: AtomicUsize::new(0) })
     }
 
     /// Loads the artifact of a route and starts one instance of it, to find out at boot
@@ -96,6 +118,19 @@ impl Engine {
     /// When the artifact does not fit this engine or no instance can be started.
     pub async fn load(&self, route: &Route, artifact: PathBuf) -> Result<Program, EngineError> {
         Program::load(self, route, artifact).await
+    }
+
+    /// Where the guests of another route run.
+    pub(crate) fn site(&self, route: &Route) -> Site {
+        let number = self.routes.fetch_add(1, Ordering::Relaxed);
+        Site::new(Arc::clone(&self.shared.blocking), number, route.executor, route.offload_after)
+    }
+
+    /// What the blocking executor does now.
+    #[must_use]
+    pub fn blocking(&self) -> BlockingLoad {
+        let blocking = &self.shared.blocking;
+        BlockingLoad { busy: blocking.busy(), waiting: blocking.waiting() }
     }
 
     /// The longest turn since the last call in which a guest held up the event loop for 50 ms
@@ -124,5 +159,11 @@ impl Engine {
             EngineKind::Concurrent => self.concurrent.as_ref(),
         };
         Some((kind, engine?))
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.shared.blocking.stop();
     }
 }

@@ -23,15 +23,16 @@ use rustix::time::{ClockId, clock_gettime};
 use wasmtime::{StoreContextMut, UpdateDeadline};
 
 use crate::{
+    executor::{Verdict, verdict},
     host::{self, HostState},
     program::RequestId,
 };
 
 /// Time between two epochs.
-pub(crate) const TICK: Duration = Duration::from_millis(2);
+pub(crate) const TICK: Duration = Duration::from_millis(1);
 
 /// Ticks without a guest after which the thread goes to sleep.
-const IDLE_TICKS: u32 = 50;
+const IDLE_TICKS: u32 = 100;
 
 thread_local! {
     /// The turn of the guest that this thread runs.
@@ -78,7 +79,7 @@ impl Turn {
 
 /// Most that counts of the time before the first epoch that a turn has met: an epoch comes
 /// sooner, unless the kernel let others run.
-const UNMETERED: Duration = TICK.saturating_mul(5);
+const UNMETERED: Duration = TICK.saturating_mul(10);
 
 /// CPU time that this thread has used.
 fn thread_time() -> Duration {
@@ -101,13 +102,22 @@ pub(crate) fn on_epoch(
         // One of several is not ended alone; the others might still get their answers.
         request.charge(used)?;
     }
-    if turn.entered.elapsed() < LENGTH {
-        return Ok(UpdateDeadline::Continue(1));
+    let elapsed = turn.entered.elapsed();
+    match verdict(elapsed) {
+        Some(Verdict::Stop) => return Err(Abandoned.into()),
+        Some(Verdict::GoOn) => return Ok(UpdateDeadline::Continue(1)),
+        None if elapsed < LENGTH => return Ok(UpdateDeadline::Continue(1)),
+        Some(Verdict::Yield) | None => {}
     }
     INTERRUPTED.set(true);
     // wasmtime's own yield wakes its task at once, before all others.
     Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
 }
+
+/// Ends a guest on the blocking executor that nobody waits for any more.
+#[derive(Debug, thiserror::Error)]
+#[error("nobody waits for this guest any more")]
+struct Abandoned;
 
 /// Whether the guest that this thread has just polled was interrupted, rather than
 /// waiting for something.
@@ -205,7 +215,8 @@ impl Ticker {
         let Some(mut turn) = TURN.get() else { unreachable!("its end comes below") };
         let uncharged = turn.charge();
         let used = Used { all: turn.charged, uncharged };
-        if used.all >= TICK {
+        // Elsewhere it holds up nobody.
+        if used.all >= TICK && verdict(Duration::ZERO).is_none() {
             self.note(entered.elapsed(), who);
         }
         (polled, used)

@@ -34,6 +34,9 @@ pub enum Fault {
     /// The worker holds as many instances as it has room for.
     #[error("no room for another instance: {0}")]
     NoCapacity(String),
+    /// As many guests wait for a blocking thread as may.
+    #[error("guest found workers.blocking_queue full")]
+    NoThread,
     /// An instance could not be made although there was room.
     #[error("failed to instantiate: {0}")]
     Instantiate(String),

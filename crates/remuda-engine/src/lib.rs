@@ -17,6 +17,7 @@ pub mod component;
 mod call;
 mod engine;
 mod epoch;
+mod executor;
 mod fault;
 mod host;
 mod outbound;
@@ -25,8 +26,8 @@ mod settings;
 mod sys;
 
 pub use call::GuestBody;
-pub use engine::{Engine, EngineError};
+pub use engine::{BlockingLoad, Engine, EngineError};
 pub use epoch::LongTurn;
 pub use fault::Fault;
-pub use program::{InstanceCounts, Program, RequestId};
+pub use program::{InstanceCounts, Program, RequestId, Usage};
 pub use wasmtime_wasi_http::Error as BodyError;

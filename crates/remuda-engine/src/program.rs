@@ -25,6 +25,7 @@ use crate::{
     component::{HandlerWorld, check},
     engine::Shared,
     epoch,
+    executor::Site,
     host::{self, Grants, HostState},
     sys,
 };
@@ -60,6 +61,16 @@ pub struct InstanceCounts {
     pub idle: usize,
 }
 
+/// What all guests of a program have used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    pub cpu_time: Duration,
+    /// How often one of them went to the blocking executor.
+    pub offloads: u64,
+    /// How long they have waited there for a thread.
+    pub waited: Duration,
+}
+
 /// Where instances come from.
 enum Pool {
     /// Each instance serves one request at a time, polled by whoever sent it.
@@ -76,6 +87,7 @@ pub(crate) struct Template {
     pub(crate) cpu_time: Duration,
     pub(crate) after_response_timeout: Duration,
     pub(crate) engine: Arc<Shared>,
+    pub(crate) site: Arc<Site>,
     /// Nanoseconds of CPU that all guests have used.
     used: AtomicU64,
 }
@@ -164,6 +176,7 @@ impl Program {
             cpu_time: route.limits.cpu_time,
             after_response_timeout: route.limits.after_response_timeout,
             engine: Arc::clone(&engine.shared),
+            site: Arc::new(engine.site(route)),
             used: AtomicU64::new(0),
         };
         let instances = effective_instances(handler, route);
@@ -226,14 +239,19 @@ impl Program {
         }
     }
 
-    /// CPU time that guests have used.
+    /// What guests have used so far.
     #[must_use]
-    pub fn cpu_time(&self) -> Duration {
-        let template = match &self.inner.pool {
+    pub fn usage(&self) -> Usage {
+        let Template { used, site, .. } = self.template();
+        let cpu_time = Duration::from_nanos(used.load(Ordering::Relaxed));
+        Usage { cpu_time, offloads: site.offloads(), waited: site.waited() }
+    }
+
+    fn template(&self) -> &Template {
+        match &self.inner.pool {
             Pool::Single(pool) => pool.template(),
             Pool::Shared(pool) => pool.template(),
-        };
-        Duration::from_nanos(template.used.load(Ordering::Relaxed))
+        }
     }
 
     /// Retires instances that have been idle for too long.

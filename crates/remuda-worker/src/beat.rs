@@ -21,7 +21,7 @@ const STALL: Duration = Duration::from_millis(100);
 
 /// What the beat tells whom.
 pub(crate) struct Beat<'a> {
-    pub(crate) figures: &'a Figures,
+    pub(crate) figures: &'a Figures<'a>,
     pub(crate) engine: &'a Engine,
     pub(crate) outbox: &'a Outbox,
     pub(crate) reporter: &'a Reporter,

@@ -12,12 +12,13 @@ use std::{
 
 use remuda_config::Route;
 use remuda_control::{Connections, InstanceCounts, RouteSnapshot, Snapshot};
+use remuda_engine::{Engine, Usage};
 use remuda_http::{Histogram, Observer, Reading, RouteReading};
 
 use crate::handler::Programs;
 
 /// Reads all figures of this worker.
-pub(crate) struct Figures {
+pub(crate) struct Figures<'a> {
     pub(crate) observer: Observer,
     /// Names of the routes, in the order of the configuration.
     pub(crate) routes: Arc<[String]>,
@@ -25,7 +26,8 @@ pub(crate) struct Figures {
     pub(crate) programs: Weak<Programs>,
     pub(crate) outbound: Arc<OutboundTimes>,
     pub(crate) stalls: Cell<u64>,
-    pub(crate) last_cpu_times: RefCell<Vec<Duration>>,
+    pub(crate) last_usage: RefCell<Vec<Usage>>,
+    pub(crate) engine: &'a Engine,
 }
 
 /// Outgoing requests' time to the response head, by authority.
@@ -39,16 +41,18 @@ pub(crate) fn route_name(route: &Route) -> String {
     format!("{}{}", route.host.as_deref().unwrap_or_default(), route.path)
 }
 
-impl Figures {
+impl Figures<'_> {
     pub(crate) fn snapshot(&self) -> Snapshot {
         let reading = self.observer.read();
         let Reading { unrouted, load, .. } = &reading;
         let instances = self.instances();
         let counts = instances.into_iter().chain(std::iter::repeat(InstanceCounts::default()));
-        let routes = self.routes.iter().zip(&reading.routes).zip(counts).zip(self.cpu_times());
+        let routes = self.routes.iter().zip(&reading.routes).zip(counts).zip(self.usage());
         let mut routes: Vec<RouteSnapshot> = routes
-            .map(|(((name, route), counts), cpu)| RouteSnapshot {
-                guest_cpu_seconds: cpu.as_secs_f64(),
+            .map(|(((name, route), counts), usage)| RouteSnapshot {
+                guest_cpu_seconds: usage.cpu_time.as_secs_f64(),
+                offloads: usage.offloads,
+                offload_wait_seconds: usage.waited.as_secs_f64(),
                 ..route_snapshot(name, route, counts)
             })
             .collect();
@@ -58,6 +62,7 @@ impl Figures {
             routes.push(route_snapshot("", unrouted, InstanceCounts::default()));
         }
         let active = reading.active_connections;
+        let blocking = self.engine.blocking();
         Snapshot {
             routes,
             rejected: named(&reading.rejected),
@@ -72,25 +77,27 @@ impl Figures {
             capacity: reading.capacity as u64,
             queue_depth: load.queued as u64,
             queue_seconds: seconds(&reading.queue_times),
+            blocking_busy: blocking.busy as u64,
+            blocking_queue: blocking.waiting as u64,
             stalls: self.stalls.get(),
             outbound_seconds: self.outbound.read(),
         }
     }
 }
 
-impl Figures {
+impl Figures<'_> {
     fn instances(&self) -> Vec<InstanceCounts> {
         self.programs.upgrade().map(|programs| programs.instance_counts()).unwrap_or_default()
     }
 
     /// What the guests of each route have used; what it was at last, when they are gone.
-    fn cpu_times(&self) -> Vec<Duration> {
+    fn usage(&self) -> Vec<Usage> {
         if let Some(programs) = self.programs.upgrade() {
-            self.last_cpu_times.replace(programs.cpu_times());
+            self.last_usage.replace(programs.usage());
         }
-        let mut times = self.last_cpu_times.borrow().clone();
-        times.resize(self.routes.len(), Duration::ZERO);
-        times
+        let mut usage = self.last_usage.borrow().clone();
+        usage.resize(self.routes.len(), Usage::default());
+        usage
     }
 }
 
@@ -104,7 +111,7 @@ fn route_snapshot(name: &str, route: &RouteReading, instances: InstanceCounts) -
         responses: route.responses.clone(),
         seconds: seconds(&route.times),
         instances,
-        guest_cpu_seconds: 0.0,
+        ..RouteSnapshot::default()
     }
 }
 

@@ -1,11 +1,9 @@
 //! From a request to a guest and back.
 
-use std::time::Duration;
-
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, combinators::MapErr};
 use remuda_control::InstanceCounts;
-use remuda_engine::{BodyError, Fault, GuestBody, Program, RequestId};
+use remuda_engine::{BodyError, Fault, GuestBody, Program, RequestId, Usage};
 use remuda_http::{BodyFailure, Handler, Permit, Rejection, RequestBody, RequestBodyError, Ticket};
 
 /// The programs of all routes, in the order of the configuration.
@@ -27,9 +25,9 @@ impl Programs {
             .collect()
     }
 
-    /// CPU time that the guests of each route have used.
-    pub(crate) fn cpu_times(&self) -> Vec<Duration> {
-        self.routes.iter().map(|(_, program)| program.cpu_time()).collect()
+    /// What the guests of each route have used.
+    pub(crate) fn usage(&self) -> Vec<Usage> {
+        self.routes.iter().map(|(_, program)| program.usage()).collect()
     }
 
     /// Retires instances that nobody has needed for a while.
@@ -96,6 +94,7 @@ fn to_client(fault: &Fault) -> Rejection {
         Fault::MemoryLimit => Rejection::MemoryLimit,
         Fault::CpuTime(_) => Rejection::CpuTime,
         Fault::Deadline => Rejection::Deadline,
+        Fault::NoThread => Rejection::QueueFull,
         Fault::NoCapacity(_) => Rejection::MemoryBudget,
     }
 }

@@ -79,7 +79,8 @@ async fn serve_and_drain(life: Life, orders: ControlReader<ToWorker>, outbox: Ou
         programs: Arc::downgrade(&programs),
         outbound: life.outbound,
         stalls: Cell::new(0),
-        last_cpu_times: RefCell::default(),
+        last_usage: RefCell::default(),
+        engine: &engine,
     };
     let (serve, told_to_serve) = (Notify::new(), Cell::new(false));
     let mut orders = Orders {
@@ -157,7 +158,7 @@ async fn serve_and_drain(life: Life, orders: ControlReader<ToWorker>, outbox: Ou
 /// What comes from the supervisor; whoever listens to it answers questions on the way.
 struct Orders<'a> {
     socket: ControlReader<ToWorker>,
-    figures: &'a Figures,
+    figures: &'a Figures<'a>,
     outbox: &'a Outbox,
     serve: &'a Notify,
     told_to_serve: &'a Cell<bool>,

@@ -124,8 +124,12 @@ fn break_off(how: &str, out: ResponseOutparam) -> ! {
 fn slow_body(query: &Query, out: ResponseOutparam) {
     let pause = query.millis("ms").unwrap_or_default();
     let body = Stream::start(out);
+    let burns = query.number("burns") == Some(1);
     for chunk in 0..query.number("chunks").unwrap_or(1) {
-        if chunk > 0 {
+        if burns {
+            spin(Some(pause));
+            sleep(Duration::from_millis(1));
+        } else if chunk > 0 {
             sleep(pause);
         }
         body.send(format!("chunk {chunk}\n").as_bytes());

@@ -7,6 +7,7 @@
 //! | `/wait?MS` | the same, after a wait |
 //! | `/spin?MS` | the same, after as much work without a pause |
 //! | `/after?MS` | the same; afterwards it waits, and prints `after done` |
+//! | `/bursts?MS` | ten times the line, each after as much work without a pause |
 //! | `/break` | the head and the beginning of a body, then a trap |
 
 use std::cell::Cell;
@@ -50,11 +51,18 @@ impl wasip3::exports::http::handler::Guest for Witness {
         let line =
             format!("instance={instance:016x} served={served} in-flight={}\n", IN_FLIGHT.get());
         let (breaks, goes_on) = (path == "/break", path == "/after");
+        let bursts = if path == "/bursts" { 10 } else { 0 };
         let (mut body, contents) = wit_stream::new();
         let (_, trailers) = wit_future::new(|| Ok(None));
         let (response, _) = Response::new(Fields::new(), Some(contents), trailers);
         spawn_local(async move {
-            body.write_all(line.into_bytes()).await;
+            for _ in 0..bursts {
+                spin(time);
+                body.write_all(line.clone().into_bytes()).await;
+            }
+            if bursts == 0 {
+                body.write_all(line.into_bytes()).await;
+            }
             if breaks {
                 monotonic_clock::wait_for(BEFORE_TRAP).await;
                 core::arch::wasm32::unreachable();

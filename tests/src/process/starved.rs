@@ -17,8 +17,8 @@ use rustix::{
     thread::{CpuSet, sched_getaffinity, sched_setaffinity},
 };
 
-/// The lowest priority (nice(1)).
-const LOWEST: i32 = 19;
+/// A priority (nice(1)) at which there is a tenth of what the rival gets.
+const LOW: i32 = 10;
 
 /// A main thread that shares one processor with somebody who never rests and is always
 /// preferred; until this is dropped.
@@ -47,7 +47,7 @@ pub fn starve_main_thread(pid: Pid) -> Starved {
         }
     });
     sched_setaffinity(Some(pid), &only).expect("a process of this user");
-    setpriority_process(Some(pid), LOWEST).expect("a process of this user");
+    setpriority_process(Some(pid), LOW).expect("a process of this user");
     Starved { rests, rival: Some(rival) }
 }
 

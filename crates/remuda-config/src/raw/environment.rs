@@ -11,7 +11,7 @@ use crate::{
     key::{Key, VARIABLE_PREFIX},
     keys::{KEYS, RESERVED_VARIABLES, find},
     nearest::nearest,
-    raw::{Layer, Raw, did_you_mean, not_available, unknown},
+    raw::{Layer, Raw, did_you_mean, unknown},
     source::Source,
 };
 
@@ -25,10 +25,9 @@ pub(crate) fn environment(variables: &[(String, String)], errors: &mut Vec<Confi
         }
         let source = Source::Environment(name.clone());
         match KEYS.iter().find(|key| key.environment() == *name) {
-            Some(key) if key.is_available() => {
+            Some(key) => {
                 layer.insert(key.path, Raw::text(value, source));
             }
-            Some(key) => errors.push(not_available(source, key.path)),
             None => errors.push(unknown(source, name, "variable", remedy(rest))),
         }
     }
@@ -50,8 +49,8 @@ pub(crate) fn folder<'a>(variables: &'a [(String, String)], name: &str) -> Optio
 /// Compares paths, not names, so that a wrong section is recognized.
 fn remedy(rest: &str) -> String {
     let path = rest.to_ascii_lowercase().replace("__", ".");
-    let available = KEYS.iter().filter(|key| key.is_available()).map(|key| key.path);
-    let key = nearest(&path, available).and_then(|path| find(KEYS, path));
+    let known = KEYS.iter().map(|key| key.path);
+    let key = nearest(&path, known).and_then(|path| find(KEYS, path));
     did_you_mean(key.map(Key::environment).as_deref())
 }
 
@@ -89,11 +88,6 @@ mod tests {
                 r#"REMUDA_REQUEST_TIMEOUT: unknown variable; did you mean "REMUDA_LIMITS__REQUEST_TIMEOUT"?"#,
             ),
             ("REMUDA_ADMIN", 1, ""),
-            (
-                "REMUDA_WORKERS__BLOCKING_THREADS",
-                0,
-                "REMUDA_WORKERS__BLOCKING_THREADS: is not available yet; remove it",
-            ),
             (
                 "REMUDA_",
                 0,

@@ -14,7 +14,7 @@ use crate::{
     error::ConfigError,
     key::Key,
     keys::{KEYS, ROUTE_KEYS, find, is_section, suggestions},
-    raw::{Layer, Raw, RawValue, not_available, unknown, unknown_remedy},
+    raw::{Layer, Raw, RawValue, unknown, unknown_remedy},
     source::Source,
 };
 
@@ -103,10 +103,9 @@ impl Walk<'_> {
             // A quoted key may have a dot in it, which must not pass for two keys.
             let known = find(scope.keys(), &path).filter(|_| !key.get_ref().contains('.'));
             match (known, value.get_ref()) {
-                (Some(key), value) if key.is_available() => {
+                (Some(key), value) => {
                     into.insert(key.path, Raw { value: self.value(value), source });
                 }
-                (Some(_), _) => self.errors.push(not_available(source, scope.name(&path))),
                 (None, DeValue::Table(inner)) if is_section(scope.keys(), &path) => {
                     self.table(inner, &format!("{path}."), scope, into);
                 }

@@ -1,7 +1,7 @@
 //! What all layers have in common.
 //!
 //! Purpose: the raw value, the layer of defaults, and what is said about keys that
-//! cannot be set. Owner: the layers beside it. Invariant: a default is text like any
+//! do not exist. Owner: the layers beside it. Invariant: a default is text like any
 //! other and takes the same way.
 
 use std::collections::BTreeMap;
@@ -46,19 +46,9 @@ impl RawValue {
 /// The lowest layer.
 pub(crate) fn defaults(keys: &'static [Key]) -> Layer {
     keys.iter()
-        .filter(|key| key.is_available() && !key.default.is_empty())
+        .filter(|key| !key.default.is_empty())
         .map(|key| (key.path, Raw::text(key.default, Source::Default)))
         .collect()
-}
-
-/// Somebody set a key of a later release.
-pub(crate) fn not_available(source: Source, key: impl Into<String>) -> ConfigError {
-    ConfigError {
-        source,
-        key: Some(key.into()),
-        problem: "is not available yet".to_owned(),
-        remedy: "remove it".to_owned(),
-    }
 }
 
 /// Somebody set a key that does not exist.

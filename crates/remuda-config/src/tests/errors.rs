@@ -1,7 +1,6 @@
 //! What an operator reads when something is wrong: where, what, and what to do.
 
 use super::Given;
-use crate::{KEYS, ROUTE_KEYS};
 
 #[test]
 fn every_mistake_of_a_file_is_reported_with_its_line() {
@@ -56,7 +55,7 @@ request_timeout = "10s"
 [[route]]
 path = "api"
 host = "example.com:80"
-executor = "auto"
+executor = "threads"
 bind = ":80"
 limits = { concurrency = 2000, request_timeout = "11s", queue = 3000 }
 instances = { mode = "fresh", max_requests = 3 }
@@ -95,7 +94,7 @@ path = "/c/"
     remuda.toml:5: route[0].component: is missing; add component = "app.wasm"
     remuda.toml:6: route[0].path: must begin with /, got "api"; try path = "/"
     remuda.toml:7: route[0].host: has a port, and routes match every port; write "example.com"
-    remuda.toml:8: route[0].executor: is not available yet; remove it
+    remuda.toml:8: route[0].executor: expected "auto", "async" or "blocking", got "threads"; try executor = "auto"
     remuda.toml:9: route[0].bind: does not belong here; move it above the first [[route]]
     remuda.toml:10: route[0].limits.concurrency: 2000 is above the worker's 1000; lower it, or raise limits.concurrency
     remuda.toml:10: route[0].limits.queue: 3000 is above the worker's 1000; lower it, or raise limits.queue
@@ -124,11 +123,14 @@ fn flags_and_variables_are_named_as_they_were_given() {
         .flag("workers.count", &["many"])
         .flag("log.level", &["loud"])
         .flag("workers.accept", &["turns"])
+        .flag("workers.blocking_threads", &["half"])
         .flag("http.keep_alive_timeout", &["5", "6"])
         .flag("bind", &[":80", ":80"])
         .route_flag("env", &["SECRET", "A=1", "A=2", "=3"])
         .route_flag("mounts", &["static", "a:b", "a:/b:rx", "a:/b/../c"])
         .route_flag("instances.max_requests", &["0"])
+        .route_flag("executor", &["async,blocking"])
+        .route_flag("offload_after", &["5 ticks"])
         .variable("REMUDA_WORKERS__BACKLOG", "70000")
         .variable("REMUDA_OUTBOUND__ALLOW", "example.com,https://a/b")
         .variable("REMUDA_LIMITS__MEMORY", "8GiB")
@@ -145,7 +147,10 @@ fn flags_and_variables_are_named_as_they_were_given() {
     --bind: :80 is given twice; remove one of them
     --workers: expected a number or "auto", got "many"; try --workers 4
     --accept: expected "shared" or "reuseport", got "turns"; try --accept shared
+    --blocking-threads: expected a number or "auto", got "half"; try --blocking-threads 4
     --log-level: expected "error", "warn", "info" or "debug", got "loud"; try --log-level info
+    --executor: expected "auto", "async" or "blocking", got "async,blocking"; try --executor auto
+    --offload-after: expected a duration such as "250ms" or "30s", got "5 ticks"; try --offload-after 5ms
     --instance-max-requests: must be a whole number from 1 to 4294967295, got 0; try --instance-max-requests 1000
     --env: expected NAME=VALUE; try --env NAME=VALUE
     --env: "A" is given twice; give it once
@@ -246,6 +251,8 @@ fn every_bound_includes_its_ends_and_nothing_beyond() {
         ("workers.max_lifetime", "999ms", "0s", "7days", "8days"),
         ("workers.recycle_rss", "0%", "1%", "94%", "101%"),
         ("workers.kill_rss", "0%", "86%", "100%", "101%"),
+        ("workers.blocking_threads", "0", "1", "1024", "1025"),
+        ("workers.blocking_queue", "-1", "0", "1000000", "1000001"),
         ("shutdown.drain_delay", "999us", "0s", "7days", "8days"),
     ] {
         let with = |value| Given::component("a.wasm").flag(path, &[value]);
@@ -255,6 +262,14 @@ fn every_bound_includes_its_ends_and_nothing_beyond() {
             let errors = with(value).errors();
             assert!(errors.contains("must be") && errors.lines().count() == 1, "{path}: {errors}");
         }
+    }
+}
+
+#[test]
+fn a_guest_is_not_moved_at_once_nor_never() {
+    for value in ["0s", "999us", "8days"] {
+        let errors = Given::component("a.wasm").route_flag("offload_after", &[value]).errors();
+        assert!(errors.starts_with("--offload-after: must be at "), "{value}: {errors}");
     }
 }
 
@@ -282,22 +297,6 @@ fn a_key_is_found_in_every_notation() {
 fn a_dot_within_quotes_is_no_notation() {
     let errors = Given::file("'workers.count' = 3").errors();
     assert!(errors.starts_with("remuda.toml:1: workers.count: unknown key"), "{errors}");
-}
-
-#[test]
-fn nothing_of_a_later_release_is_accepted() {
-    for key in KEYS.iter().filter(|key| !key.is_available()) {
-        let in_file = Given::file(&format!("{} = 1", key.path)).errors();
-        assert!(in_file.contains(&format!("{}: is not available yet; remove it", key.path)));
-        let variable = Given::component("a.wasm").variable(&key.environment(), "1").errors();
-        assert_eq!(variable, format!("{}: is not available yet; remove it", key.environment()));
-    }
-    for key in ROUTE_KEYS.iter().filter(|key| !key.is_available()) {
-        let errors = Given::file(&format!("[[route]]\ncomponent = 'a'\n{} = 1", key.path)).errors();
-        let expected =
-            format!("remuda.toml:3: route[0].{}: is not available yet; remove it", key.path);
-        assert_eq!(errors, expected);
-    }
 }
 
 #[test]

@@ -12,12 +12,15 @@ fn value() -> impl Strategy<Value = String> {
         "none",
         "reuse",
         "shared",
+        "async",
+        "blocking",
         "0",
         "1",
         "4",
         "-1",
         "1.5",
         "30s",
+        "5ms",
         "250ms",
         "0s",
         "1d",
@@ -169,6 +172,8 @@ const QUANTITIES: &[(&str, &str, u64, u64)] = &[
     ("workers.max_lifetime", "", 0, 600_000),
     ("workers.recycle_rss", "%", 1, 85),
     ("workers.kill_rss", "%", 86, 100),
+    ("workers.blocking_threads", "", 1, 1024),
+    ("workers.blocking_queue", "", 0, 1_000_000),
     ("shutdown.drain_delay", "ms", 0, 600_000_000),
     ("limits.concurrency", "", 1, 1_000_000),
     ("limits.queue", "", 0, 1_000_000),
@@ -195,6 +200,7 @@ const WORDS: &[(&str, &str)] = &[
     ("workers.accept", "reuseport"),
     ("workers.memory", "auto"),
     ("workers.count", "auto"),
+    ("workers.blocking_threads", "auto"),
     ("outbound.allow", "https://*.Example.com:443,http://[0::1]:8080,http://10.0.0.1"),
     ("outbound.allow", "none"),
     ("http.proxy_protocol", "on"),
@@ -236,6 +242,7 @@ fn again(loaded: &Loaded) -> Given {
 #[test]
 fn what_is_printed_of_a_route_means_the_same_again() {
     let file = "[[route]]\npath = '/a/'\nhost = 'A.org'\ncomponent = 'a.wasm'\n\
+                executor = 'blocking'\noffload_after = '1500us'\n\
                 instances = { mode = 'reuse', idle_timeout = 90 }\n\
                 limits = { concurrency = 3, request_timeout = '1500ms', memory = '1MB' }\n\
                 [[route]]\ncomponent = 'b.wasm'\n";

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Given;
-use crate::{Instances, Mount, Route};
+use crate::{Executor, Instances, Mount, Route};
 
 fn route(keys: &str) -> Route {
     let file = format!("[[route]]\ncomponent = \"app.wasm\"\n{keys}");
@@ -60,6 +60,25 @@ fn instances_are_filled_up_with_the_defaults() {
         assert_eq!(route(given).instances, expected, "{given}");
     }
     assert_eq!(Instances::default_for_02(), Instances::Fresh);
+}
+
+#[test]
+fn every_route_says_where_its_guest_runs() {
+    for (given, executor, milliseconds) in [
+        ("", Executor::Auto, 5),
+        ("executor = 'auto'\noffload_after = '20ms'", Executor::Auto, 20),
+        ("executor = 'async'", Executor::Async, 5),
+        ("executor = 'blocking'\noffload_after = 1", Executor::Blocking, 1000),
+    ] {
+        let route = route(given);
+        let offload_after = Duration::from_millis(milliseconds);
+        assert_eq!((route.executor, route.offload_after), (executor, offload_after), "{given}");
+    }
+    let two = "[[route]]\ncomponent = 'a'\nexecutor = 'blocking'\n\
+               [[route]]\ncomponent = 'b'\npath = '/b'\n";
+    let routes = Given::file(two).loaded().config.routes;
+    let executors: Vec<_> = routes.iter().map(|route| route.executor).collect();
+    assert_eq!(executors, [Executor::Blocking, Executor::Auto]);
 }
 
 #[test]

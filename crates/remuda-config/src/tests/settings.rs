@@ -29,6 +29,8 @@ fn a_bare_start_shows_every_default() {
     workers.max_lifetime = 0s (default)
     workers.recycle_rss = 85% (default: 1.6GiB)
     workers.kill_rss = 95% (default: 1.8GiB)
+    workers.blocking_threads = 1 (default: 2 cores for 3 workers)
+    workers.blocking_queue = 1000 (default)
     limits.concurrency = 1000 (default)
     limits.queue = 1000 (default)
     limits.queue_timeout = 1s (default)
@@ -61,6 +63,8 @@ fn a_bare_start_shows_every_default() {
     route[0].path = / (default)
     route[0].host = * (default)
     route[0].component = /site/app.wasm (COMPONENT)
+    route[0].executor = auto (default)
+    route[0].offload_after = 5ms (default)
     route[0].instances.mode = auto (default: fresh for 0.2, reuse for 0.3)
     route[0].env = none (default)
     route[0].mounts = none (default)
@@ -88,6 +92,7 @@ concurrency = 500
 path = "/api/"
 host = "API.example.com"
 component = "bin/api.wasm"
+executor = "blocking"
 instances.mode = "reuse"
 env = { TOKEN = "secret", A = 1 }
 mounts = [{ host = "static", guest = "/static/" }, { host = "/data", guest = "/data", write = true }]
@@ -116,25 +121,27 @@ instances = { max_requests = 5 }
     workers.memory = 1536MiB (default: 75% of the machine's 8GiB / 4 workers)
     workers.recycle_rss = 85% (default: 1.2GiB)
     workers.kill_rss = 95% (default: 1.4GiB)
+    workers.blocking_threads = 1 (default: 2 cores for 4 workers)
     limits.concurrency = 500 (remuda.toml:5)
     limits.queue = 0 (REMUDA_LIMITS__QUEUE)
     route[0].path = /api (remuda.toml:8)
     route[0].host = api.example.com (remuda.toml:9)
     route[0].component = /srv/bin/api.wasm (remuda.toml:10)
-    route[0].instances.mode = reuse (remuda.toml:11)
-    route[0].env = A, TOKEN (remuda.toml:12: values are not shown)
-    route[0].mounts = /srv/static:/static, /data:/data:rw (remuda.toml:13)
+    route[0].executor = blocking (remuda.toml:11)
+    route[0].instances.mode = reuse (remuda.toml:12)
+    route[0].env = A, TOKEN (remuda.toml:13: values are not shown)
+    route[0].mounts = /srv/static:/static, /data:/data:rw (remuda.toml:14)
     route[0].limits.concurrency = 375 (default: the worker's 500, less a quarter for the other routes)
     route[0].limits.queue = 0 (REMUDA_LIMITS__QUEUE: the worker's)
     route[0].limits.queue_timeout = 1s (default: the worker's)
-    route[0].limits.request_timeout = 2s (remuda.toml:14)
+    route[0].limits.request_timeout = 2s (remuda.toml:15)
     route[0].limits.response_idle_timeout = 30s (default: the worker's)
     route[0].limits.after_response_timeout = 30s (default: the worker's)
     route[0].limits.cpu_time = 10s (default: the worker's)
     route[0].limits.memory = 128MiB (default: the worker's)
-    route[1].component = /opt/site.wasm (remuda.toml:17)
-    route[1].instances.mode = reuse (remuda.toml:18: instances.max_requests is set)
-    route[1].instances.max_requests = 5 (remuda.toml:18)
+    route[1].component = /opt/site.wasm (remuda.toml:18)
+    route[1].instances.mode = reuse (remuda.toml:19: instances.max_requests is set)
+    route[1].instances.max_requests = 5 (remuda.toml:19)
     route[1].limits.concurrency = 375 (default: the worker's 500, less a quarter for the other routes)
     route[1].limits.queue = 0 (REMUDA_LIMITS__QUEUE: the worker's)
     route[1].limits.queue_timeout = 1s (default: the worker's)
@@ -150,17 +157,10 @@ instances = { max_requests = 5 }
 fn they_are_complete_and_in_the_order_of_the_tables() {
     let loaded = Given::component("app.wasm").route_flag("instances.mode", &["reuse"]).loaded();
     let shown: Vec<&str> = loaded.settings.iter().map(|setting| setting.key.as_str()).collect();
-    let of_route: Vec<String> = ROUTE_KEYS
-        .iter()
-        .filter(|key| key.is_available())
-        .map(|key| format!("route[0].{}", key.path))
-        .collect();
-    let expected: Vec<&str> = KEYS
-        .iter()
-        .filter(|key| key.is_available())
-        .map(|key| key.path)
-        .chain(of_route.iter().map(String::as_str))
-        .collect();
+    let of_route: Vec<String> =
+        ROUTE_KEYS.iter().map(|key| format!("route[0].{}", key.path)).collect();
+    let expected: Vec<&str> =
+        KEYS.iter().map(|key| key.path).chain(of_route.iter().map(String::as_str)).collect();
     assert_eq!(shown, expected);
     assert_eq!(shown.iter().collect::<BTreeSet<_>>().len(), shown.len());
 }

@@ -106,6 +106,36 @@ fn nothing_is_replaced_by_number_or_age_unless_it_is_asked_for() {
 }
 
 #[test]
+fn threads_for_guests_that_burn_are_a_share_of_the_cores() {
+    let given = |cores, workers| app().cores(cores).flag("workers.count", &[workers]);
+    for (cores, workers, threads) in [
+        (4.0, "1", 4),
+        (4.0, "3", 2),
+        (4.0, "4", 1),
+        (4.0, "6", 1),
+        (2.5, "1", 3),
+        (2.5, "2", 2),
+        (0.5, "1", 1),
+        (64.0, "1024", 1),
+    ] {
+        let section = given(cores, workers).loaded().config.workers;
+        assert_eq!(section.blocking_threads, threads, "{cores} cores, {workers} workers");
+        assert_eq!(section.blocking_queue, 1000);
+    }
+    let reason = |given: Given| setting(&given.loaded(), "workers.blocking_threads");
+    insta::assert_snapshot!(reason(given(4.0, "3")), @"workers.blocking_threads = 2 (default: 4 cores for 3 workers)");
+    insta::assert_snapshot!(reason(given(2.5, "1")), @"workers.blocking_threads = 3 (default: 2.5 cores for 1 worker)");
+    let auto = given(4.0, "1").variable("REMUDA_WORKERS__BLOCKING_THREADS", "auto");
+    insta::assert_snapshot!(reason(auto), @"workers.blocking_threads = 4 (REMUDA_WORKERS__BLOCKING_THREADS: 4 cores for 1 worker)");
+
+    let chosen = given(4.0, "3").flag("workers.blocking_threads", &["9"]);
+    let chosen = chosen.flag("workers.blocking_queue", &["0"]).loaded();
+    let section = &chosen.config.workers;
+    assert_eq!((section.blocking_threads, section.blocking_queue), (9, 0));
+    insta::assert_snapshot!(setting(&chosen, "workers.blocking_threads"), @"workers.blocking_threads = 9 (--blocking-threads)");
+}
+
+#[test]
 fn sockets_are_shared_unless_each_worker_shall_have_its_own() {
     let accept = |given: Given| given.loaded().config.workers.accept;
     assert_eq!(accept(app()), Accept::Shared);

@@ -2,7 +2,7 @@
 //!
 //! Purpose: the one place where text meets its kind: parses it, records the effective
 //! setting, words the error. Owner: one for the server, one for each route. Invariant:
-//! every available key of its table is read exactly once (debug builds check it).
+//! every key of its table is read exactly once (debug builds check it).
 
 use std::{
     collections::BTreeMap,
@@ -66,12 +66,11 @@ impl<'a> Reader<'a> {
         debug_assert_eq!(
             self.taken,
             {
-                let available = self.scope.keys.iter().filter(|key| key.is_available());
-                let mut paths: Vec<_> = available.map(|key| key.path).collect();
+                let mut paths: Vec<_> = self.scope.keys.iter().map(|key| key.path).collect();
                 paths.sort_unstable();
                 paths
             },
-            "each available key is read exactly once"
+            "each key is read exactly once"
         );
         self.settings.into_values().collect()
     }

@@ -5,7 +5,7 @@
 //! two routes answer for the same host and path.
 
 use crate::{
-    config::{Limits, Route, RouteLimits},
+    config::{Executor, Limits, Route, RouteLimits},
     error::ConfigError,
     keys::ROUTE_KEYS,
     raw::{RawRoute, defaults},
@@ -15,7 +15,7 @@ use crate::{
         Folders, Reader, Scope, env, instances, mounts,
         server::{CONCURRENCY, MEMORY, QUEUE},
     },
-    value::{HostPath, Kind, Number, RouteHost, RoutePath, Time},
+    value::{Choice, HostPath, Kind, Number, RouteHost, RoutePath, Time},
 };
 
 /// What the routes take over from the server.
@@ -91,6 +91,8 @@ fn route(
         read.fail("component", start, "is missing", r#"add component = "app.wasm""#);
     }
     let component = read.take("component", &HostPath("app.wasm"));
+    let executor = read.take("executor", &EXECUTOR);
+    let offload_after = read.take("offload_after", &Time);
     let instances = instances::instances(read);
     let env = env::env(read);
     let mounts = mounts::mounts(read);
@@ -100,12 +102,20 @@ fn route(
         path,
         host,
         component: component?,
+        executor: executor?,
+        offload_after: offload_after?,
         instances: instances?,
         env: env?,
         mounts: mounts?,
         limits: limits?,
     })
 }
+
+const EXECUTOR: Choice<Executor> = Choice(&[
+    ("auto", Executor::Auto),
+    ("async", Executor::Async),
+    ("blocking", Executor::Blocking),
+]);
 
 /// One in so many places is not for a single one of several routes, so that one whose
 /// requests all hang does not take the others along.

@@ -23,6 +23,10 @@ const COUNT: &str = "workers.count";
 const MEMORY: &str = "workers.memory";
 const RECYCLE: &str = "workers.recycle_rss";
 const KILL: &str = "workers.kill_rss";
+const BLOCKING_THREADS: &str = "workers.blocking_threads";
+
+/// More than there are cores in any machine.
+const MOST_THREADS: u64 = 1024;
 
 /// Less than a worker has at its start, and more than any machine has.
 const LEAST: u64 = bytesize::MIB;
@@ -57,6 +61,8 @@ pub(super) fn workers(
     let max_requests = read.take("workers.max_requests", &Number(0, u32::MAX.into()));
     let max_requests_jitter = read.take("workers.max_requests_jitter", &Number(0, MANY));
     let max_lifetime = read.take("workers.max_lifetime", &LIFETIME);
+    let blocking_threads = read.take(BLOCKING_THREADS, &Auto(Number(1, MOST_THREADS)));
+    let blocking_queue = read.take("workers.blocking_queue", &Number(0, MANY));
     let recycle = read.take(RECYCLE, &Share(BUDGET));
     let kill = read.take(KILL, &Share(BUDGET));
 
@@ -84,6 +90,10 @@ pub(super) fn workers(
             about_bytes(least)
         ));
     }
+    let blocking_threads = match blocking_threads? {
+        Some(threads) => threads as usize,
+        None => share_of_cores(read, &surroundings.machine, count),
+    };
     let (recycle_rss, kill_rss) = thresholds(read, recycle?, kill?, memory)?;
     let max_requests = Some(max_requests?).filter(|requests| *requests > 0);
     let max_requests_jitter = max_requests_jitter?;
@@ -105,7 +115,19 @@ pub(super) fn workers(
         max_lifetime: Some(max_lifetime?).filter(|lifetime| !lifetime.is_zero()),
         recycle_rss,
         kill_rss,
+        blocking_threads,
+        blocking_queue: blocking_queue? as usize,
     })
+}
+
+/// Threads for guests that burn: all workers together have one for each core, or a few more.
+fn share_of_cores(read: &mut Reader<'_>, machine: &Machine, workers: usize) -> usize {
+    let cores = machine.cores();
+    let threads = ((cores / workers as f64).ceil() as usize).max(1);
+    let reason = format!("{} for {}", plural(cores), plural_workers(workers));
+    let source = read.source(BLOCKING_THREADS);
+    read.record(BLOCKING_THREADS, threads.to_string(), &source, Some(reason));
+    threads
 }
 
 /// Too many for the cores, or only one where nobody watches.

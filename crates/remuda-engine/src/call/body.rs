@@ -13,7 +13,7 @@ use wasmtime_wasi_http::{Error, WasiBody};
 use super::{
     outgoing::{Collected, Outgoing},
     shared::Lease,
-    single::Guest,
+    single::{Guest, Tenant},
 };
 use crate::Fault;
 
@@ -29,25 +29,28 @@ pub struct GuestBody<H: Send + Unpin + 'static> {
 }
 
 /// What comes after the collected bytes.
-enum Rest<H> {
+enum Rest<H: Send + 'static> {
     /// The guest has ended; only what is collected has to be sent.
     Nothing { _held: Option<H> },
     /// An instance that runs while this body is polled.
-    Single { body: WasiBody, guest: Guest, held: H },
+    Single { body: WasiBody, tenant: Tenant<H> },
     /// An instance that drives itself.
     Shared { body: WasiBody, lease: Lease, held: H },
 }
 
 impl<H: Send + Unpin + 'static> GuestBody<H> {
     /// The body of an instance of one request.
-    pub(super) fn single(outgoing: Outgoing, guest: Option<Guest>, held: H) -> Response<Self> {
-        Self::build(outgoing, |body| match (body, guest) {
-            (Some(body), Some(guest)) => Rest::Single { body, guest, held },
-            (None, Some(guest)) if !guest.has_ended() => {
+    pub(super) fn single(outgoing: Outgoing, tenant: Tenant<H>) -> Response<Self> {
+        Self::build(outgoing, |body| match body {
+            Some(body) => Rest::Single { body, tenant },
+            None => {
+                let (guest, held) = tenant.move_out();
+                if guest.has_ended() {
+                    return Rest::Nothing { _held: Some(held) };
+                }
                 guest.detach(None, held);
                 Rest::Nothing { _held: None }
             }
-            _ => Rest::Nothing { _held: Some(held) },
         })
     }
 
@@ -80,7 +83,10 @@ impl<H: Send + Unpin + 'static> GuestBody<H> {
         }
         match body.rest {
             Rest::Nothing { .. } => {}
-            Rest::Single { body, guest, held } => guest.detach(Some(body), held),
+            Rest::Single { body, tenant } => {
+                let (guest, held) = tenant.move_out();
+                guest.detach(Some(body), held);
+            }
             Rest::Shared { body, lease, held } => lease.detach(body, held),
         }
         let nothing =
@@ -105,7 +111,7 @@ impl<H: Send + Unpin + 'static> Body for GuestBody<H> {
                 return Poll::Ready(self.trailers.take().map(|map| Ok(Frame::trailers(map))));
             }
             Rest::Shared { body, lease, .. } => ready!(poll_shared(body, lease, cx)),
-            Rest::Single { body, guest, .. } => ready!(poll_single(body, guest, cx)),
+            Rest::Single { body, tenant } => ready!(poll_single(body, tenant.guest(), cx)),
         };
         let last = match &frame {
             None | Some(Err(_)) => true,
@@ -117,7 +123,8 @@ impl<H: Send + Unpin + 'static> Body for GuestBody<H> {
                 _ if failed => {}
                 Rest::Nothing { .. } => {}
                 Rest::Shared { lease, held, .. } => drop(lease.complete(held)),
-                Rest::Single { mut guest, held, .. } => {
+                Rest::Single { tenant, .. } => {
+                    let (mut guest, held) = tenant.move_out();
                     guest.body_has_ended();
                     if guest.poll(cx).is_pending() {
                         guest.detach(None, held);

@@ -2,13 +2,14 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    task::{Poll, ready},
+    task::{Poll, Waker, ready},
 };
 
 use bytes::Bytes;
+use futures_util::task::AtomicWaker;
 use http::{Request, Response, uri::Scheme};
 use http_body::Body;
 use wasmtime::{
@@ -32,7 +33,11 @@ pub(super) struct HeadSlot(Arc<Slot>);
 #[derive(Default)]
 struct Slot {
     head: Mutex<Option<Head>>,
+    /// Why the guest has failed.
+    fault: OnceLock<Fault>,
     body_ended: AtomicBool,
+    /// Waits for the head of a guest that another thread polls.
+    reader: AtomicWaker,
 }
 
 /// A response with a body that the guest may still be writing, or the reason for none.
@@ -41,6 +46,22 @@ pub(super) type Head = Result<Response<WasiBody>, Fault>;
 impl HeadSlot {
     pub(super) fn put(&self, head: Head) {
         *self.0.head.lock().unwrap_or_else(PoisonError::into_inner) = Some(head);
+        self.0.reader.wake();
+    }
+
+    /// The guest has failed. Said before anything of it goes: on another thread somebody may
+    /// see its body end.
+    pub(super) fn fail(&self, fault: &Fault) {
+        let _ = self.0.fault.set(fault.clone());
+    }
+
+    pub(super) fn fault(&self) -> Option<&Fault> {
+        self.0.fault.get()
+    }
+
+    /// Has whoever polls the guest woken when the head is there.
+    pub(super) fn wake_with(&self, waker: &Waker) {
+        self.0.reader.register(waker);
     }
 
     pub(super) fn take(&self) -> Option<Head> {

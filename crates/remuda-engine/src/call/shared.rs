@@ -29,6 +29,7 @@ use tokio::{
     sync::{mpsc, oneshot},
     task::coop::unconstrained,
 };
+use tokio_util::sync::CancellationToken;
 use wasmtime_wasi_http::{Error, WasiBody};
 
 use self::afterwork::Afterwork;
@@ -79,6 +80,8 @@ struct State {
     fault: Mutex<Option<(Fault, Option<RequestId>)>>,
     idle_since: Mutex<Option<Instant>>,
     afterwork: Afterwork,
+    /// Nothing more comes of it.
+    ended: CancellationToken,
     driver: AtomicWaker,
 }
 
@@ -135,7 +138,11 @@ impl SharedPool {
                 lease.complete(held);
                 Err(fault)
             }
-            Err(_) => Err(lease.lost()),
+            Err(_) => {
+                // It may be ending on another thread, and not have said why.
+                lease.state.ended.cancelled().await;
+                Err(lease.lost())
+            }
         }
     }
 
@@ -220,6 +227,10 @@ impl State {
     fn has_place(&self, reuse: Reuse) -> bool {
         self.in_flight.load(Ordering::Relaxed) < reuse.max_concurrency
             && !self.burning.load(Ordering::Relaxed)
+    }
+
+    fn has_failed(&self) -> bool {
+        self.fault.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     fn is_retired(&self) -> bool {

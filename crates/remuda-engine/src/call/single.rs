@@ -27,6 +27,7 @@ use super::{
 };
 use crate::{
     Fault, RequestId, epoch,
+    executor::{Movable, NoRoom, Ran, Work},
     program::{InstanceCounts, Template},
 };
 
@@ -59,13 +60,16 @@ impl SinglePool {
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Error>,
+        H: Send + 'static,
     {
         let slot = HeadSlot::default();
         let allowance = self.template.allowance(id, deadline);
         let run = run(Arc::clone(self), request, Arc::clone(&allowance), slot.clone());
-        let state = GuestState::Running(Box::pin(run));
+        let pool = Arc::clone(self);
+        let running = Running { run: Box::pin(run), pool, allowance: Arc::clone(&allowance) };
+        let state = GuestState::Running(Movable::new(Arc::clone(&self.template.site), running));
         let guest = Guest { pool: Arc::clone(self), allowance, slot, state };
-        SingleCall { guest: Some(guest), outgoing: None, held: Some(held), waited: false }
+        SingleCall { tenant: Some(Tenant::new(guest, held)), outgoing: None, waited: false }
     }
 
     /// Drops instances that have been idle for too long.
@@ -120,8 +124,9 @@ where
     };
     let Instance { store, proxy, .. } = &mut instance;
     let result = match &*proxy {
-        Proxy::P2(proxy) => run_02(store, proxy, request, slot).await,
+        Proxy::P2(proxy) => run_02(store, proxy, request, slot.clone()).await,
         Proxy::P3(service) => {
+            let slot = slot.clone();
             let run = store.run_concurrent(async |accessor| {
                 run_03_to_end(accessor, service, request, allowance, slot).await
             });
@@ -130,7 +135,9 @@ where
     };
     let state = instance.store.data_mut();
     if let Err(error) = result {
-        return Err(Fault::from_call(&error, state.limiter.refused()));
+        let fault = Fault::from_call(&error, state.limiter.refused());
+        slot.fail(&fault);
+        return Err(fault);
     }
     state.work_for(None);
     state.forget_tasks();
@@ -150,26 +157,45 @@ pub(super) struct Guest {
 }
 
 enum GuestState {
-    Running(Run),
+    Running(Movable<Running>),
     Ended(Result<(), Fault>),
+}
+
+/// What is polled of a guest, wherever it runs.
+struct Running {
+    run: Run,
+    pool: Arc<SinglePool>,
+    allowance: Arc<Allowance>,
+}
+
+impl Work for Running {
+    type Output = Result<(), Fault>;
+
+    fn turn(&mut self, cx: &mut Context<'_>) -> (Poll<Self::Output>, Ran) {
+        let template = &self.pool.template;
+        let who = || (Arc::clone(template.route()), Some(self.allowance.id));
+        let (polled, used) = template.engine.ticker.turn(who, || self.run.as_mut().poll(cx));
+        template.count(used.all);
+        let ran = Ran { used: used.all, interrupted: epoch::was_interrupted() };
+        // Many short turns are a long one.
+        match (polled, self.allowance.charge(used.uncharged)) {
+            (Poll::Pending, Err(stop)) => (Poll::Ready(Err(stop.exhausted.into())), ran),
+            (polled, _) => (polled, ran),
+        }
+    }
 }
 
 impl Guest {
     /// Lets the guest run until it waits for something. `Ready` once it has ended.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
-        if let GuestState::Running(run) = &mut self.state {
-            let template = &self.pool.template;
-            let who = || (Arc::clone(template.route()), Some(self.allowance.id));
-            let (polled, used) = template.engine.ticker.turn(who, || run.as_mut().poll(cx));
-            template.count(used.all);
-            // Many short turns are a long one.
-            let charged = self.allowance.charge(used.uncharged);
-            match (polled, charged) {
-                (Poll::Ready(result), _) => self.state = GuestState::Ended(result),
-                (Poll::Pending, Ok(())) => {}
-                (Poll::Pending, Err(stop)) => {
-                    self.state = GuestState::Ended(Err(stop.exhausted.into()));
+        if let GuestState::Running(running) = &mut self.state {
+            match running.poll(cx) {
+                Poll::Ready(Ok(result)) => self.state = GuestState::Ended(result),
+                Poll::Ready(Err(NoRoom)) => {
+                    self.state = GuestState::Ended(Err(Fault::NoThread));
                 }
+                Poll::Pending if running.is_away() => self.slot.wake_with(cx.waker()),
+                Poll::Pending => {}
             }
         }
         match &self.state {
@@ -178,11 +204,24 @@ impl Guest {
         }
     }
 
+    /// Whether it would have gone on when it was last polled here.
+    fn was_interrupted(&self) -> bool {
+        matches!(&self.state, GuestState::Running(running) if running.was_interrupted())
+    }
+
+    /// Ends the guest; `held` is dropped when it has ended.
+    fn end<H: Send + 'static>(self, held: H) {
+        if let GuestState::Running(running) = self.state {
+            running.end(held);
+        }
+    }
+
     /// Why the guest failed, if it did.
     pub(super) fn fault(&self) -> Option<&Fault> {
         match &self.state {
             GuestState::Ended(Err(fault)) => Some(fault),
-            GuestState::Ended(Ok(())) | GuestState::Running(_) => None,
+            GuestState::Ended(Ok(())) => None,
+            GuestState::Running(_) => self.slot.fault(),
         }
     }
 
@@ -197,20 +236,21 @@ impl Guest {
 
     /// Lets the guest go on without anybody waiting for it, for as long as the route
     /// grants; `held` is dropped when it ends.
-    pub(super) fn detach<H: Send + 'static>(mut self, mut body: Option<WasiBody>, held: H) {
+    pub(super) fn detach<H: Send + 'static>(self, mut body: Option<WasiBody>, held: H) {
         let limit = self.pool.template.after_response_timeout;
         let tasks = self.pool.template.engine.tasks.clone();
         let (pool, id) = (Arc::clone(&self.pool), self.allowance.id);
+        let mut tenant = Tenant::new(self, held);
         tasks.spawn(async move {
-            let _held = held;
+            let guest = tenant.guest();
             let route = &**pool.template.route();
             let ended = std::future::poll_fn(|cx| {
                 loop {
-                    let polled = self.poll(cx);
+                    let polled = guest.poll(cx);
                     match &mut body {
                         Some(rest) if polled.is_pending() => {
                             ready!(discard(rest, cx));
-                            self.body_has_ended();
+                            guest.body_has_ended();
                             body = None;
                         }
                         _ => return polled,
@@ -232,11 +272,37 @@ impl Guest {
     }
 }
 
+/// A guest, and what is held for as long as it runs, wherever that is.
+pub(super) struct Tenant<H: Send + 'static>(Option<(Guest, H)>);
+
+impl<H: Send + 'static> Tenant<H> {
+    pub(super) fn new(guest: Guest, held: H) -> Self {
+        Self(Some((guest, held)))
+    }
+
+    pub(super) fn guest(&mut self) -> &mut Guest {
+        let Some((guest, _)) = &mut self.0 else { unreachable!("only moving out takes it") };
+        guest
+    }
+
+    pub(super) fn move_out(mut self) -> (Guest, H) {
+        let Some(both) = self.0.take() else { unreachable!("only moving out takes it") };
+        both
+    }
+}
+
+impl<H: Send + 'static> Drop for Tenant<H> {
+    fn drop(&mut self) {
+        if let Some((guest, held)) = self.0.take() {
+            guest.end(held);
+        }
+    }
+}
+
 /// The way from a request to the head of its response.
-pub(crate) struct SingleCall<H> {
-    guest: Option<Guest>,
+pub(crate) struct SingleCall<H: Send + 'static> {
+    tenant: Option<Tenant<H>>,
     outgoing: Option<Outgoing>,
-    held: Option<H>,
     /// The head has waited a turn for the guest to complete the body.
     waited: bool,
 }
@@ -246,9 +312,10 @@ impl<H: Send + Unpin + 'static> Future for SingleCall<H> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let call = &mut *self;
-        let Some(guest) = &mut call.guest else {
+        let Some(tenant) = &mut call.tenant else {
             unreachable!("a call is not polled after it has answered");
         };
+        let guest = tenant.guest();
         loop {
             let polled = guest.poll(cx);
             // Nothing has been sent yet, so a failure is still the whole answer.
@@ -281,16 +348,16 @@ impl<H: Send + Unpin + 'static> Future for SingleCall<H> {
                     break;
                 }
                 Ok(Drained::Some) => {}
-                Ok(_) if epoch::was_interrupted() && !call.waited => {
+                Ok(_) if guest.was_interrupted() && !call.waited => {
                     call.waited = true;
                     return Poll::Pending;
                 }
                 Ok(_) => break,
             }
         }
-        let (Some(outgoing), Some(held)) = (call.outgoing.take(), call.held.take()) else {
+        let (Some(outgoing), Some(tenant)) = (call.outgoing.take(), call.tenant.take()) else {
             unreachable!("both are there until the call has answered");
         };
-        Poll::Ready(Ok(GuestBody::single(outgoing, call.guest.take(), held)))
+        Poll::Ready(Ok(GuestBody::single(outgoing, tenant)))
     }
 }

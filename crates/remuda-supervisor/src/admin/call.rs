@@ -169,7 +169,7 @@ mod tests {
             responses: [(200, 7), (404, 1), (500, 1), (504, 1)].into(),
             seconds: Histogram { bounds: vec![0.1, 1.0], counts: vec![10, 0, 0], sum: 0.5 },
             instances: InstanceCounts { busy: 1, idle: 2 },
-            guest_cpu_seconds: 0.5,
+            ..RouteSnapshot::default()
         };
         let total = Snapshot { routes: vec![route], ..Snapshot::default() };
         let [status] = RouteStatus::all(&total).try_into().expect("one route");

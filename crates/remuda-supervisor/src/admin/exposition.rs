@@ -101,6 +101,19 @@ impl Exposition {
                 .iter()
                 .map(|route| (label("route", &route.route), route.guest_cpu_seconds)),
         )?;
+        families.counters(
+            "remuda_offloads",
+            "Times that guests went to the blocking executor",
+            total.routes.iter().map(|route| (label("route", &route.route), route.offloads)),
+        )?;
+        families.counters_of_seconds(
+            "remuda_offload_wait",
+            "Time that guests have waited for a blocking thread",
+            total
+                .routes
+                .iter()
+                .map(|route| (label("route", &route.route), route.offload_wait_seconds)),
+        )?;
         let instances = total.routes.iter().flat_map(|route| {
             let with = |state: &str| vec![("route", route.route.clone()), ("state", state.into())];
             let states = [("busy", route.instances.busy), ("idle", route.instances.idle)];
@@ -125,6 +138,8 @@ impl Exposition {
             ("remuda_capacity", "Requests that may be in flight", total.capacity as f64),
             ("remuda_utilization", "Requests in flight as a share of capacity", utilization),
             ("remuda_queue_depth", "Requests that wait for a place", total.queue_depth as f64),
+            ("remuda_blocking_busy", "Blocking threads at work", total.blocking_busy as f64),
+            ("remuda_blocking_queue", "Guests that wait for one", total.blocking_queue as f64),
         ] {
             families.gauges(name, None, help, [(NONE, value)])?;
         }

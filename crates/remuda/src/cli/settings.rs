@@ -18,7 +18,7 @@ pub(crate) struct SettingFlags {
 const ROUTE_HEADING: &str = "Route";
 
 fn keys_with_flag(keys: &'static [Key]) -> impl Iterator<Item = &'static Key> {
-    keys.iter().filter(|key| key.flag.is_some() && key.is_available())
+    keys.iter().filter(|key| key.flag.is_some())
 }
 
 fn id(key: &Key, scope: &str) -> String {

@@ -26,80 +26,129 @@ use crate::{
         run::{Head, run_03},
     },
     epoch,
+    executor::{Movable, NoRoom, Ran, Work},
     host::HostState,
     program::Template,
 };
 
 /// Runs the guest tasks of one instance until it is retired and empty, or fails.
 pub(super) async fn drive(
-    mut instance: Instance,
+    instance: Instance,
     jobs: mpsc::UnboundedReceiver<Job>,
     state: Arc<State>,
     template: Arc<Template>,
-    _alive: Counted<Arc<AtomicUsize>>,
+    alive: Counted<Arc<AtomicUsize>>,
+) {
+    let outbox = Arc::new(Outbox::default());
+    let events = run(instance, jobs, Arc::clone(&outbox), Arc::clone(&state));
+    let driving = Driving {
+        events: Box::pin(events),
+        turn: Turn::new(),
+        outbox,
+        state: Arc::clone(&state),
+        template: Arc::clone(&template),
+        _alive: alive,
+    };
+    let mut driving = Movable::new(Arc::clone(&template.site), driving);
+    let mut lingering = None;
+    std::future::poll_fn(|cx| {
+        state.driver.register(cx.waker());
+        match driving.poll(cx) {
+            Poll::Ready(Ok(())) => return Poll::Ready(()),
+            Poll::Ready(Err(NoRoom)) => {
+                state.fail(Fault::NoThread, None);
+                return Poll::Ready(());
+            }
+            Poll::Pending => {}
+        }
+        // Whoever is left in an instance without requests is a guest that works on after
+        // its response, for a while, or one whose request was given up.
+        if state.in_flight.load(Ordering::Relaxed) > 0 {
+            lingering = None;
+            return Poll::Pending;
+        }
+        if state.cancelled.load(Ordering::Relaxed) {
+            return Poll::Ready(());
+        }
+        if !state.afterwork.is_working() && !state.is_retired() {
+            lingering = None;
+            return Poll::Pending;
+        }
+        let limit = template.after_response_timeout;
+        let linger = lingering.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
+        ready!(linger.as_mut().poll(cx));
+        if state.afterwork.is_working() {
+            tracing::warn!(
+                route = &**template.route(),
+                "guest ended by after_response_timeout, {limit:?} after its response"
+            );
+        }
+        Poll::Ready(())
+    })
+    .await;
+    state.retired.store(true, Ordering::Relaxed);
+    state.ended.cancel();
+    driving.end(AfterAll(state));
+    // Requests in the outbox or the channel hear of the fault when their reply drops.
+}
+
+/// Lets go of what was held for work after responses, when nothing of the guest is left.
+struct AfterAll(Arc<State>);
+
+impl Drop for AfterAll {
+    fn drop(&mut self) {
+        self.0.afterwork.let_go();
+    }
+}
+
+/// Owns the instance, and runs the events of its store to their end.
+async fn run(
+    mut instance: Instance,
+    jobs: mpsc::UnboundedReceiver<Job>,
+    outbox: Arc<Outbox>,
+    state: Arc<State>,
 ) {
     let Proxy::P3(service) = &instance.proxy else {
         unreachable!("only 0.3 instances are shared");
     };
-    let outbox = Outbox::default();
-    let ended = {
-        let events = instance
-            .store
-            .run_concurrent(async |accessor| serve(accessor, service, jobs, &outbox, &state).await);
-        let mut events = pin!(events);
-        let mut lingering = None;
-        let turn = Turn::new();
-        std::future::poll_fn(|cx| {
-            state.driver.register(cx.waker());
-            let who = || (Arc::clone(template.route()), None);
-            let ((polled, end), used) = template
-                .engine
-                .ticker
-                .turn(who, || turn.take(cx, |cx| poll_once(events.as_mut(), &outbox, &state, cx)));
-            template.count(used.all);
-            let polled = polled.map(|result| result.flatten());
-            // Of an instance that failed, only what is complete can be sent; the others
-            // hear of the fault.
-            let failed = matches!(polled, Poll::Ready(Err(_)));
-            outbox.deliver(if failed { TurnEnd::Limit } else { end });
-            if polled.is_ready() {
-                return polled;
-            }
-            // Whoever is left in an instance without requests is a guest that works on after
-            // its response, for a while, or one whose request was given up.
-            if state.in_flight.load(Ordering::Relaxed) > 0 {
-                lingering = None;
-                return Poll::Pending;
-            }
-            if state.cancelled.load(Ordering::Relaxed) {
-                return Poll::Ready(Ok(()));
-            }
-            if !state.afterwork.is_working() && !state.is_retired() {
-                lingering = None;
-                return Poll::Pending;
-            }
-            let limit = template.after_response_timeout;
-            let linger = lingering.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
-            ready!(linger.as_mut().poll(cx));
-            if state.afterwork.is_working() {
-                tracing::warn!(
-                    route = &**template.route(),
-                    "guest ended by after_response_timeout, {limit:?} after its response"
-                );
-            }
-            Poll::Ready(Ok(()))
-        })
-        .await
-    };
-    if let Err(error) = ended {
+    let events = instance
+        .store
+        .run_concurrent(async |accessor| serve(accessor, service, jobs, &outbox, &state).await);
+    if let Err(error) = events.await.flatten() {
         let refused = instance.store.data().limiter.refused();
         let blame = error.downcast_ref::<Stop>().map(|stop| stop.request);
+        // Before the instance goes: on another thread somebody may see its bodies end.
         state.fail(Fault::from_call(&error, refused), blame);
     }
-    state.retired.store(true, Ordering::Relaxed);
-    drop(instance);
-    state.afterwork.let_go();
-    // Requests in the outbox or the channel hear of the fault when their reply drops.
+}
+
+/// What is polled of an instance, wherever it runs.
+struct Driving {
+    events: Pin<Box<dyn Future<Output = ()> + Send>>,
+    turn: Turn,
+    outbox: Arc<Outbox>,
+    state: Arc<State>,
+    template: Arc<Template>,
+    _alive: Counted<Arc<AtomicUsize>>,
+}
+
+impl Work for Driving {
+    type Output = ();
+
+    fn turn(&mut self, cx: &mut Context<'_>) -> (Poll<()>, Ran) {
+        let Self { events, turn, outbox, state, template, .. } = self;
+        let who = || (Arc::clone(template.route()), None);
+        let ((polled, end), used) = template
+            .engine
+            .ticker
+            .turn(who, || turn.take(cx, |cx| poll_once(events.as_mut(), outbox, state, cx)));
+        template.count(used.all);
+        // Of an instance that failed, only what is complete can be sent; the others
+        // hear of the fault.
+        let failed = polled.is_ready() && state.has_failed();
+        outbox.deliver(if failed { TurnEnd::Limit } else { end });
+        (polled, Ran { used: used.all, interrupted: end == TurnEnd::Interrupted })
+    }
 }
 
 /// Responses that guests have begun in this turn.
@@ -163,7 +212,7 @@ impl Outbox {
 }
 
 /// Lets the guests run, and collects what they answered.
-fn poll_once<F: Future>(
+fn poll_once<F: Future + ?Sized>(
     events: Pin<&mut F>,
     outbox: &Outbox,
     state: &State,

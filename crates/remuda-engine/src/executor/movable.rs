@@ -1,0 +1,322 @@
+//! A call that runs wherever it disturbs least.
+//!
+//! Purpose: poll a guest on the event loop, hand it to the blocking executor when it burns,
+//! and take it back when it waits. Owner: whoever waits for the guest. Invariants: the work
+//! is in exactly one place, [`Place`] or [`Station`] says which; no wake-up is lost: work
+//! that comes back is polled once more where its waker is known, or again in full.
+
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
+    thread,
+    time::Duration,
+};
+
+use futures_util::task::AtomicWaker;
+use remuda_config::Executor;
+
+use super::{
+    Ran, Site, Work,
+    blocking::{Job, Outcome},
+};
+
+/// A guest's call, on either executor.
+pub(crate) struct Movable<W: Work> {
+    site: Arc<Site>,
+    place: Place<W>,
+    /// CPU time since it last waited for something.
+    burnt: Duration,
+    interrupted: bool,
+}
+
+/// Where the work is, as the event loop knows it.
+enum Place<W: Work> {
+    /// On the event loop.
+    Here(W),
+    /// It waits for something, and whatever follows is for the blocking executor.
+    Parked(W, Arc<Trip<W>>),
+    /// On the blocking executor, or on its way back.
+    Away(Arc<Trip<W>>),
+    Nowhere,
+}
+
+/// The blocking executor has no room for a call that must not run anywhere else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NoRoom;
+
+impl<W: Work> Movable<W> {
+    pub(crate) fn new(site: Arc<Site>, work: W) -> Self {
+        Self { site, place: Place::Here(work), burnt: Duration::ZERO, interrupted: false }
+    }
+
+    /// Lets it run until it waits, ends, is interrupted or has moved.
+    ///
+    /// # Errors
+    /// When it cannot begin.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<W::Output, NoRoom>> {
+        loop {
+            match std::mem::replace(&mut self.place, Place::Nowhere) {
+                Place::Here(work) if self.site.executor == Executor::Blocking => {
+                    if self.hand_over(work, None).is_err() {
+                        return Poll::Ready(Err(NoRoom));
+                    }
+                }
+                Place::Here(work) => return self.poll_here(work, cx).map(Ok),
+                Place::Parked(work, trip) => {
+                    trip.task.register(cx.waker());
+                    if !trip.woken.load(Ordering::SeqCst) {
+                        self.place = Place::Parked(work, trip);
+                        return Poll::Pending;
+                    }
+                    if self.hand_over(work, Some(trip)).is_err() {
+                        return Poll::Ready(Err(NoRoom));
+                    }
+                }
+                Place::Away(trip) => {
+                    trip.task.register(cx.waker());
+                    match trip.arrival() {
+                        None => {
+                            self.place = Place::Away(trip);
+                            return Poll::Pending;
+                        }
+                        Some(Arrival::Ended(output)) => {
+                            let output = output.unwrap_or_else(|panic| resume_unwind(panic));
+                            return Poll::Ready(Ok(output));
+                        }
+                        Some(Arrival::Waits(work)) => {
+                            self.burnt = Duration::ZERO;
+                            self.place = match self.site.executor {
+                                Executor::Blocking => Place::Parked(work, trip),
+                                Executor::Auto | Executor::Async => Place::Here(work),
+                            };
+                        }
+                    }
+                }
+                Place::Nowhere => unreachable!("a call is not polled after its end"),
+            }
+        }
+    }
+
+    fn poll_here(&mut self, mut work: W, cx: &mut Context<'_>) -> Poll<W::Output> {
+        let (polled, Ran { used, interrupted }) = work.turn(cx);
+        self.interrupted = interrupted;
+        if polled.is_ready() {
+            return polled;
+        }
+        self.burnt = if interrupted { self.burnt + used } else { Duration::ZERO };
+        let burns = self.burnt >= self.site.offload_after && interrupted;
+        if burns && self.site.executor == Executor::Auto {
+            match self.hand_over(work, None) {
+                // Whoever waits for it has to be told when it is back.
+                Ok(trip) => trip.task.register(cx.waker()),
+                // It takes its turns here, and tries again after each of them.
+                Err(work) => self.place = Place::Here(work),
+            }
+        } else {
+            self.place = Place::Here(work);
+        }
+        Poll::Pending
+    }
+
+    fn hand_over(&mut self, work: W, before: Option<Arc<Trip<W>>>) -> Result<Arc<Trip<W>>, W> {
+        let is_new = before.is_none();
+        let trip = before.unwrap_or_else(|| Trip::new(Arc::clone(&self.site)));
+        trip.depart(work);
+        let job = Arc::clone(&trip) as Arc<dyn Job>;
+        if self.site.blocking.submit(job, is_new).is_err() {
+            return Err(trip.turn_back());
+        }
+        self.site.offloads.fetch_add(1, Ordering::Relaxed);
+        self.place = Place::Away(Arc::clone(&trip));
+        self.interrupted = false;
+        Ok(trip)
+    }
+
+    /// Whether it would have gone on when it was last polled here.
+    pub(crate) fn was_interrupted(&self) -> bool {
+        self.interrupted
+    }
+
+    /// Whether it runs, or waits for a thread, on the blocking executor.
+    pub(crate) fn is_away(&self) -> bool {
+        matches!(self.place, Place::Away(_))
+    }
+
+    /// Ends it; `held` is dropped when it has ended.
+    pub(crate) fn end<H: Send + 'static>(mut self, held: H) {
+        if let Place::Away(trip) = std::mem::replace(&mut self.place, Place::Nowhere) {
+            trip.abandon(&self.site, Some(Box::new(held)));
+        }
+    }
+}
+
+impl<W: Work> Drop for Movable<W> {
+    fn drop(&mut self) {
+        if let Place::Away(trip) = std::mem::replace(&mut self.place, Place::Nowhere) {
+            trip.abandon(&self.site, None);
+        }
+    }
+}
+
+/// A stay on the blocking executor.
+struct Trip<W: Work> {
+    site: Arc<Site>,
+    station: Mutex<Station<W>>,
+    /// It is the executor's business to poll the work.
+    away: AtomicBool,
+    /// Something has happened that the work waited for, or may have.
+    woken: AtomicBool,
+    /// Waits for the work to come back.
+    task: AtomicWaker,
+}
+
+/// Where the work is, as the executor knows it.
+enum Station<W: Work> {
+    Waits(W),
+    Runs,
+    /// It runs, and nobody wants what comes of it; this is held until it stops.
+    Abandoned {
+        _held: Option<Box<dyn Any + Send>>,
+    },
+    Back(Arrival<W>),
+    Empty,
+}
+
+/// What comes back.
+enum Arrival<W: Work> {
+    Waits(W),
+    /// Or the panic that ended it.
+    Ended(thread::Result<W::Output>),
+}
+
+impl<W: Work> Trip<W> {
+    fn new(site: Arc<Site>) -> Arc<Self> {
+        Arc::new(Self {
+            site,
+            station: Mutex::new(Station::Empty),
+            away: AtomicBool::new(false),
+            woken: AtomicBool::new(false),
+            task: AtomicWaker::new(),
+        })
+    }
+
+    fn depart(&self, work: W) {
+        self.away.store(true, Ordering::SeqCst);
+        *self.lock() = Station::Waits(work);
+    }
+
+    /// The executor has not taken it.
+    fn turn_back(&self) -> W {
+        match std::mem::replace(&mut *self.lock(), Station::Empty) {
+            Station::Waits(work) => work,
+            _ => unreachable!("nobody else has seen it"),
+        }
+    }
+
+    fn arrival(&self) -> Option<Arrival<W>> {
+        let mut station = self.lock();
+        match std::mem::replace(&mut *station, Station::Empty) {
+            Station::Back(arrival) => Some(arrival),
+            other => {
+                *station = other;
+                None
+            }
+        }
+    }
+
+    fn abandon(self: Arc<Self>, site: &Site, held: Option<Box<dyn Any + Send>>) {
+        let mut station = self.lock();
+        let ended = match std::mem::replace(&mut *station, Station::Empty) {
+            Station::Runs => {
+                *station = Station::Abandoned { _held: held };
+                return;
+            }
+            other => other,
+        };
+        drop(station);
+        if let Station::Waits(_) = &ended {
+            let job = Arc::clone(&self) as Arc<dyn Job>;
+            site.blocking.forget(&job);
+        }
+        drop(ended);
+        drop(held);
+    }
+
+    /// Tells whoever waits for the work.
+    fn come_back(&self, mut station: MutexGuard<'_, Station<W>>, arrival: Arrival<W>) {
+        *station = Station::Back(arrival);
+        drop(station);
+        self.away.store(false, Ordering::SeqCst);
+        self.task.wake();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Station<W>> {
+        self.station.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<W: Work> Job for Trip<W> {
+    fn route(&self) -> usize {
+        self.site.route
+    }
+
+    fn is_abandoned(&self) -> bool {
+        matches!(*self.lock(), Station::Abandoned { .. })
+    }
+
+    fn run(self: Arc<Self>, waited: Duration) -> Outcome {
+        self.site.has_waited(waited);
+        let mut work = {
+            let mut station = self.lock();
+            match std::mem::replace(&mut *station, Station::Runs) {
+                Station::Waits(work) => work,
+                other => {
+                    *station = other;
+                    return Outcome::Left;
+                }
+            }
+        };
+        self.woken.store(false, Ordering::SeqCst);
+        let waker = Waker::from(Arc::clone(&self));
+        let turn = AssertUnwindSafe(|| work.turn(&mut Context::from_waker(&waker)));
+        let turn = catch_unwind(turn);
+        let mut station = self.lock();
+        if let Station::Abandoned { .. } = &*station {
+            let abandoned = std::mem::replace(&mut *station, Station::Empty);
+            drop(station);
+            drop((turn, work));
+            // After the guest, and not before.
+            drop(abandoned);
+            return Outcome::Left;
+        }
+        match turn {
+            Ok((Poll::Pending, Ran { used, interrupted: true })) => {
+                *station = Station::Waits(work);
+                return Outcome::Burns(used);
+            }
+            Ok((Poll::Pending, _)) => self.come_back(station, Arrival::Waits(work)),
+            Ok((Poll::Ready(output), _)) => self.come_back(station, Arrival::Ended(Ok(output))),
+            Err(panic) => self.come_back(station, Arrival::Ended(Err(panic))),
+        }
+        Outcome::Left
+    }
+}
+
+impl<W: Work> Wake for Trip<W> {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.woken.store(true, Ordering::SeqCst);
+        // While it is away, it is polled anyway, or looked after when it is back.
+        if !self.away.load(Ordering::SeqCst) {
+            self.task.wake();
+        }
+    }
+}
