@@ -79,7 +79,7 @@ impl Turn {
 
 /// Most that counts of the time before the first epoch that a turn has met: an epoch comes
 /// sooner, unless the kernel let others run.
-const UNMETERED: Duration = TICK.saturating_mul(10);
+const UNMETERED: Duration = TICK.saturating_mul(2);
 
 /// CPU time that this thread has used.
 fn thread_time() -> Duration {
