@@ -11,6 +11,7 @@ use std::{
 };
 
 use remuda_config::{Config, Route};
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::{
@@ -34,6 +35,7 @@ pub struct Engine {
 /// The parts that calls need while they run.
 pub(crate) struct Shared {
     pub(crate) blocking: Arc<BlockingExecutor>,
+    turns: Arc<Semaphore>,
     pub(crate) ticker: Ticker,
     pub(crate) outbound: Arc<Outbound>,
     /// Instances that drive themselves, and guests that work on after their response.
@@ -104,6 +106,7 @@ impl Engine {
         let (threads, queue) = (config.workers.blocking_threads, config.workers.blocking_queue);
         let shared = Shared {
             blocking: Arc::new(BlockingExecutor::new(threads, queue)),
+            turns: Arc::new(Semaphore::new(1)),
             ticker,
             outbound: Arc::new(outbound),
             tasks: TaskTracker::new(),
@@ -123,7 +126,9 @@ impl Engine {
     /// Where the guests of another route run.
     pub(crate) fn site(&self, route: &Route) -> Site {
         let number = self.routes.fetch_add(1, Ordering::Relaxed);
-        Site::new(Arc::clone(&self.shared.blocking), number, route.executor, route.offload_after)
+        let Shared { blocking, turns, .. } = &*self.shared;
+        let executors = (Arc::clone(blocking), Arc::clone(turns));
+        Site::new(executors, number, route.executor, route.offload_after)
     }
 
     /// What the blocking executor does now.

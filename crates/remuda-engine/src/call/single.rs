@@ -189,6 +189,13 @@ impl Guest {
     /// Lets the guest run until it waits for something. `Ready` once it has ended.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
         if let GuestState::Running(running) = &mut self.state {
+            // One more turn of each that is late would make the last of many very late.
+            if running.was_interrupted()
+                && let Err(stop) = self.allowance.check_deadline()
+            {
+                self.state = GuestState::Ended(Err(stop.exhausted.into()));
+                return self.poll(cx);
+            }
             match running.poll(cx) {
                 Poll::Ready(Ok(result)) => self.state = GuestState::Ended(result),
                 Poll::Ready(Err(NoRoom)) => {

@@ -27,6 +27,7 @@ use std::{
 pub(crate) use blocking::{BlockingExecutor, Verdict, verdict};
 pub(crate) use movable::{Movable, NoRoom};
 use remuda_config::Executor;
+use tokio::sync::Semaphore;
 
 /// A guest's call.
 pub(crate) trait Work: Send + Unpin + 'static {
@@ -50,6 +51,8 @@ pub(crate) struct Ran {
 #[derive(Debug)]
 pub(crate) struct Site {
     blocking: Arc<BlockingExecutor>,
+    /// The one turn on the event loop for guests that were interrupted there.
+    turns: Arc<Semaphore>,
     /// Routes take turns by this.
     route: usize,
     executor: Executor,
@@ -61,13 +64,13 @@ pub(crate) struct Site {
 
 impl Site {
     pub(crate) fn new(
-        blocking: Arc<BlockingExecutor>,
+        (blocking, turns): (Arc<BlockingExecutor>, Arc<Semaphore>),
         route: usize,
         executor: Executor,
         offload_after: Duration,
     ) -> Self {
         let (offloads, waited) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { blocking, route, executor, offload_after, offloads, waited }
+        Self { blocking, turns, route, executor, offload_after, offloads, waited }
     }
 
     /// Calls that have begun to wait for a thread, each as often as it has.

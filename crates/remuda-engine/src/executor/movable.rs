@@ -12,13 +12,15 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    task::{Context, Poll, Wake, Waker},
+    task::{Context, Poll, Wake, Waker, ready},
     thread,
     time::Duration,
 };
 
 use futures_util::task::AtomicWaker;
 use remuda_config::Executor;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::sync::PollSemaphore;
 
 use super::{
     Ran, Site, Work,
@@ -32,6 +34,9 @@ pub(crate) struct Movable<W: Work> {
     /// CPU time since it last waited for something.
     burnt: Duration,
     interrupted: bool,
+    /// Its way to another turn on the event loop, if it was interrupted there.
+    queue: Option<PollSemaphore>,
+    turn: Option<OwnedSemaphorePermit>,
 }
 
 /// Where the work is, as the event loop knows it.
@@ -51,7 +56,8 @@ pub(crate) struct NoRoom;
 
 impl<W: Work> Movable<W> {
     pub(crate) fn new(site: Arc<Site>, work: W) -> Self {
-        Self { site, place: Place::Here(work), burnt: Duration::ZERO, interrupted: false }
+        let (place, burnt) = (Place::Here(work), Duration::ZERO);
+        Self { site, place, burnt, interrupted: false, queue: None, turn: None }
     }
 
     /// Lets it run until it waits, ends, is interrupted or has moved.
@@ -103,10 +109,17 @@ impl<W: Work> Movable<W> {
     }
 
     fn poll_here(&mut self, mut work: W, cx: &mut Context<'_>) -> Poll<W::Output> {
+        if self.interrupted && self.poll_turn(cx).is_pending() {
+            self.place = Place::Here(work);
+            return Poll::Pending;
+        }
         let (polled, Ran { used, interrupted }) = work.turn(cx);
         self.interrupted = interrupted;
         if polled.is_ready() {
             return polled;
+        }
+        if !interrupted {
+            self.turn = None;
         }
         self.burnt = if interrupted { self.burnt + used } else { Duration::ZERO };
         let burns = self.burnt >= self.site.offload_after && interrupted;
@@ -123,6 +136,17 @@ impl<W: Work> Movable<W> {
         Poll::Pending
     }
 
+    /// Guests that were interrupted have their turns one at a time, and the event loop looks
+    /// for what else there is to do between any two: the last turn ends when this is polled
+    /// next, which is after that.
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.turn = None;
+        let turns = &self.site.turns;
+        let queue = self.queue.get_or_insert_with(|| PollSemaphore::new(Arc::clone(turns)));
+        self.turn = ready!(queue.poll_acquire(cx));
+        Poll::Ready(())
+    }
+
     fn hand_over(&mut self, work: W, before: Option<Arc<Trip<W>>>) -> Result<Arc<Trip<W>>, W> {
         let is_new = before.is_none();
         let trip = before.unwrap_or_else(|| Trip::new(Arc::clone(&self.site)));
@@ -133,7 +157,7 @@ impl<W: Work> Movable<W> {
         }
         self.site.offloads.fetch_add(1, Ordering::Relaxed);
         self.place = Place::Away(Arc::clone(&trip));
-        self.interrupted = false;
+        (self.interrupted, self.turn) = (false, None);
         Ok(trip)
     }
 
