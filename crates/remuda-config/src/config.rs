@@ -266,6 +266,7 @@ pub struct Route {
     /// `None` keeps the default of the component's kind ([`Instances::default_for_02`],
     /// [`Instances::default_for_03`]).
     pub instances: Option<Instances>,
+    pub readiness: Readiness,
     /// Environment variables of the guest, nothing else is visible to it.
     pub env: Vec<(String, String)>,
     pub mounts: Vec<Mount>,
@@ -312,12 +313,13 @@ pub enum Instances {
 }
 
 impl Instances {
-    /// What a `wasi:http/incoming-handler@0.2` component gets when nothing is said.
+    /// What a `wasi:http/incoming-handler@0.2` component without lifecycle hooks gets when
+    /// nothing is said.
     pub const fn default_for_02() -> Self {
         Self::Fresh
     }
 
-    /// What a `wasi:http/handler@0.3` component gets when nothing is said, and what
+    /// What every other component gets when nothing is said, and what
     /// fills the parts of a `reuse` that were not given: 1000 requests, 16 at a time,
     /// 60 s idle. A test holds it equal to the defaults in [`crate::ROUTE_KEYS`].
     pub const fn default_for_03() -> Self {
@@ -327,6 +329,18 @@ impl Instances {
             idle_timeout: Duration::from_secs(60),
         }
     }
+}
+
+/// What is done for instances beside their requests.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Readiness {
+    /// Instances that each worker keeps started and idle; `None` keeps one of a component
+    /// with lifecycle hooks, and none of another.
+    pub min_idle: Option<usize>,
+    /// Longest time that an instance may take for its hook `startup`.
+    pub startup_timeout: Duration,
+    /// Longest time that an instance may take for its hook `shutdown`.
+    pub shutdown_timeout: Duration,
 }
 
 /// A folder of the host that guests see.

@@ -196,7 +196,7 @@ pub const ROUTE_KEYS: &[Key] = &[
     Key::new("offload_after", "CPU time without waiting after which auto moves a guest")
         .value("DURATION", "5ms")
         .flag("offload-after", &[]),
-    Key::new("instances.mode", "An instance serves one request (fresh) or many (reuse); auto is fresh for 0.2, reuse for 0.3")
+    Key::new("instances.mode", "An instance serves one request (fresh) or many (reuse); auto is fresh for 0.2 without lifecycle hooks, else reuse")
         .value("MODE", "auto")
         .flag("instances", &[]),
     Key::new("instances.max_requests", "Requests before a reused instance is retired")
@@ -208,6 +208,15 @@ pub const ROUTE_KEYS: &[Key] = &[
     Key::new("instances.idle_timeout", "An idle reused instance is retired after this time")
         .value("DURATION", "60s")
         .flag("instance-idle-timeout", &["idle-instance-timeout"]),
+    Key::new("instances.min_idle", "Instances kept started and idle, per worker; auto is 1 with lifecycle hooks, else 0")
+        .value("NUMBER", "auto")
+        .flag("instance-min-idle", &[]),
+    Key::new("instances.startup_timeout", "Longest startup of an instance (lifecycle hook)")
+        .value("DURATION", "30s")
+        .flag("instance-startup-timeout", &[]),
+    Key::new("instances.shutdown_timeout", "Longest shutdown of an instance (lifecycle hook)")
+        .value("DURATION", "5s")
+        .flag("instance-shutdown-timeout", &[]),
     Key::new("env", "Environment variables of the guest")
         .value("NAME=VALUE", "none")
         .flag("env", &[])

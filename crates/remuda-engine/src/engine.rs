@@ -11,7 +11,7 @@ use std::{
 };
 
 use remuda_config::{Config, Route};
-use tokio::sync::Semaphore;
+use tokio::{runtime::Handle, sync::Semaphore};
 use tokio_util::task::TaskTracker;
 
 use crate::{
@@ -19,17 +19,24 @@ use crate::{
     executor::{BlockingExecutor, Site},
     outbound::Outbound,
     program::Program,
+    room::Room,
     settings::{self, Capacity, EngineKind},
 };
 
 /// Everything that the programs of a worker share: wasmtime engines with their pools,
 /// the epoch ticker, the connections to upstreams.
 pub struct Engine {
-    sequential: Option<wasmtime::Engine>,
-    concurrent: Option<wasmtime::Engine>,
+    sequential: Option<Runtime>,
+    concurrent: Option<Runtime>,
     pub(crate) shared: Arc<Shared>,
     /// Programs that have been loaded.
     routes: AtomicUsize,
+}
+
+/// A wasmtime engine, and the room in its pools.
+pub(crate) struct Runtime {
+    pub(crate) wasmtime: wasmtime::Engine,
+    pub(crate) room: Arc<Room>,
 }
 
 /// The parts that calls need while they run.
@@ -40,6 +47,22 @@ pub(crate) struct Shared {
     pub(crate) outbound: Arc<Outbound>,
     /// Instances that drive themselves, and guests that work on after their response.
     pub(crate) tasks: TaskTracker,
+    /// Instances that have a hook to be called before they end.
+    pub(crate) hooks: TaskTracker,
+    event_loop: Handle,
+}
+
+impl Shared {
+    /// Runs something on the event loop that [`Engine::finished`] waits for, whichever
+    /// thread this is.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn_on(task, &self.event_loop);
+    }
+
+    /// The same for the end of an instance, see [`Engine::hooks_finished`].
+    pub(crate) fn spawn_hook(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.spawn(self.hooks.track_future(task));
+    }
 }
 
 /// How much the blocking executor has to do.
@@ -91,17 +114,24 @@ impl Engine {
     /// When the address space or another resource of the process does not suffice.
     pub fn build(config: &Config, artifacts: &[PathBuf]) -> Result<Self, EngineError> {
         let in_flight = u32::try_from(config.limits.concurrency).unwrap_or(u32::MAX);
-        let instances = in_flight.saturating_add(SPARE_INSTANCES).min(MAX_INSTANCES);
+        let floors = config.routes.iter().filter_map(|route| route.readiness.min_idle);
+        let kept = u32::try_from(floors.sum::<usize>()).unwrap_or(u32::MAX);
+        let instances = in_flight.saturating_add(SPARE_INSTANCES).saturating_add(kept);
+        let instances = instances.min(MAX_INSTANCES);
         let capacity = Capacity { instances };
         let engine = |kind| {
             let of_kind = |path: &PathBuf| EngineKind::of_artifact(path) == Some(kind);
             let needed = artifacts.iter().any(of_kind);
-            let build = || wasmtime::Engine::new(&settings::serving(kind, capacity));
+            let build = || {
+                let wasmtime = wasmtime::Engine::new(&settings::serving(kind, capacity))?;
+                Ok(Runtime { wasmtime, room: Arc::default() })
+            };
             needed.then(build).transpose().map_err(|error| EngineError::wasmtime(&error))
         };
         let sequential = engine(EngineKind::Sequential)?;
         let concurrent = engine(EngineKind::Concurrent)?;
-        let ticker = Ticker::start(sequential.iter().chain(&concurrent).cloned().collect())?;
+        let engines = sequential.iter().chain(&concurrent);
+        let ticker = Ticker::start(engines.map(|engine| engine.wasmtime.clone()).collect())?;
         let outbound = Outbound::build(&config.outbound).map_err(EngineError::Outbound)?;
         let (threads, queue) = (config.workers.blocking_threads, config.workers.blocking_queue);
         let shared = Shared {
@@ -110,6 +140,8 @@ impl Engine {
             ticker,
             outbound: Arc::new(outbound),
             tasks: TaskTracker::new(),
+            hooks: TaskTracker::new(),
+            event_loop: Handle::current(),
         };
         Ok(Self { sequential, concurrent, shared: Arc::new(shared), routes: AtomicUsize::new(0) })
     }
@@ -150,14 +182,20 @@ impl Engine {
         self.shared.outbound.watch(Box::new(watcher));
     }
 
-    /// Waits until no guest runs any more.
+    /// Waits until no guest runs any more, the hooks of instances that end included.
     pub async fn finished(&self) {
         self.shared.tasks.close();
         self.shared.tasks.wait().await;
     }
 
+    /// Waits until no instance is left that has a hook to be called before it ends.
+    pub async fn hooks_finished(&self) {
+        self.shared.hooks.close();
+        self.shared.hooks.wait().await;
+    }
+
     /// The engine that runs `artifact`, if it has been built.
-    pub(crate) fn for_artifact(&self, artifact: &Path) -> Option<(EngineKind, &wasmtime::Engine)> {
+    pub(crate) fn for_artifact(&self, artifact: &Path) -> Option<(EngineKind, &Runtime)> {
         let kind = EngineKind::of_artifact(artifact)?;
         let engine = match kind {
             EngineKind::Sequential => self.sequential.as_ref(),

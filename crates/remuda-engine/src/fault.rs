@@ -37,6 +37,15 @@ pub enum Fault {
     /// As many guests wait for a blocking thread as may.
     #[error("guest found workers.blocking_queue full")]
     NoThread,
+    /// There was still none after so long.
+    #[error("no room for another instance within {0:?}")]
+    NoRoom(std::time::Duration),
+    /// So many wait for room that one more would be too many.
+    #[error("too many requests wait for room for an instance")]
+    QueueFull,
+    /// Its hook `startup` said no, or said nothing in time.
+    #[error("startup of an instance failed: {0}")]
+    Startup(String),
     /// An instance could not be made although there was room.
     #[error("failed to instantiate: {0}")]
     Instantiate(String),

@@ -14,14 +14,17 @@
 
 pub mod component;
 
+mod blueprint;
 mod call;
 mod engine;
 mod epoch;
 mod executor;
 mod fault;
 mod host;
+mod lifecycle;
 mod outbound;
 mod program;
+mod room;
 mod settings;
 mod sys;
 

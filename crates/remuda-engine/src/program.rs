@@ -13,20 +13,24 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use http::{Method, Request, Response};
 use http_body::Body;
-use remuda_config::{Instances, Route};
+use remuda_config::{Instances, Readiness, Route};
 use wasmtime::Store;
-use wasmtime_wasi_http::{Error, handler::ProxyPre, p2, p3};
+use wasmtime_wasi_http::Error;
 
 use crate::{
     Engine, EngineError, Fault, GuestBody,
+    blueprint::Blueprint,
     call::{Allowance, Instance, Reuse, SharedPool, SinglePool},
     component::{HandlerWorld, check},
-    engine::Shared,
+    engine::{Runtime, Shared},
     epoch,
     executor::Site,
     host::{self, Grants, HostState},
+    lifecycle::Failures,
+    room::{Patience, Room},
     sys,
 };
 
@@ -82,8 +86,12 @@ enum Pool {
 /// How to make an instance; what all instances of a program have in common.
 pub(crate) struct Template {
     wasmtime: wasmtime::Engine,
-    pre: ProxyPre<HostState>,
+    pub(crate) blueprint: Blueprint,
     grants: Grants,
+    pub(crate) readiness: Readiness,
+    pub(crate) failures: Failures,
+    pub(crate) room: Arc<Room>,
+    patience: Patience,
     pub(crate) cpu_time: Duration,
     pub(crate) after_response_timeout: Duration,
     pub(crate) engine: Arc<Shared>,
@@ -109,11 +117,25 @@ impl Template {
         self.used.fetch_add(nanoseconds, Ordering::Relaxed);
     }
 
-    /// Makes a fresh instance, which works for `request`.
+    /// Makes a fresh instance, which works for `request`. A request waits for room in the
+    /// pool.
     pub(crate) async fn instantiate(
         &self,
         request: Option<Arc<Allowance>>,
     ) -> Result<Instance, Fault> {
+        let made = self.try_instantiate(request.clone()).await;
+        match (made, request) {
+            (Err(Fault::NoCapacity(_)), Some(request)) => {
+                let attempt = || self.try_instantiate(Some(Arc::clone(&request))).boxed();
+                // Rare, and it should not enlarge every request's task.
+                self.room.wait(&self.patience, attempt).boxed().await
+            }
+            (made, _) => made,
+        }
+    }
+
+    async fn try_instantiate(&self, request: Option<Arc<Allowance>>) -> Result<Instance, Fault> {
+        let place = self.room.place();
         let mut state = HostState::new(&self.grants)
             .map_err(|error| Fault::Instantiate(format!("{error:#}")))?;
         state.work_for(request);
@@ -121,21 +143,27 @@ impl Template {
         store.limiter(|state| &mut state.limiter);
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(epoch::on_epoch);
-        let instantiated = {
-            let mut instantiating = pin!(self.pre.instantiate_async(&mut store));
-            let who = || (Arc::clone(self.route()), None);
-            let poll = |cx: &mut Context<'_>| {
-                let (polled, used) =
-                    self.engine.ticker.turn(who, || instantiating.as_mut().poll(cx));
-                self.count(used.all);
-                polled
-            };
-            std::future::poll_fn(poll).await
-        };
-        match instantiated {
-            Ok(proxy) => Ok(Instance::new(store, proxy)),
+        match self.in_turns(self.blueprint.build(&mut store)).await {
+            Ok(parts) => Ok(Instance::new(store, parts, place)),
             Err(error) => Err(Fault::from_instantiation(&error, store.data().limiter.refused())),
         }
+    }
+
+    /// Runs a guest of this route for nobody in particular, each time as a turn.
+    pub(crate) async fn in_turns<F: Future>(&self, running: F) -> F::Output {
+        let mut running = pin!(running);
+        let who = || (Arc::clone(self.route()), None);
+        std::future::poll_fn(|cx: &mut Context<'_>| {
+            let (polled, used) = self.engine.ticker.turn(who, || running.as_mut().poll(cx));
+            self.count(used.all);
+            polled
+        })
+        .await
+    }
+
+    /// How many requests wait for room for their instance.
+    fn waiting(&self) -> usize {
+        self.patience.waiting()
     }
 }
 
@@ -147,21 +175,15 @@ impl Program {
     ) -> Result<Self, EngineError> {
         let load_error = |message| EngineError::Load { path: artifact.clone(), message };
         let wasmtime_error = |error: wasmtime::Error| load_error(format!("{error:#}"));
-        let (kind, wasmtime) = engine
+        let (kind, Runtime { wasmtime, room }) = engine
             .for_artifact(&artifact)
             .ok_or_else(|| load_error("it is no artifact of this version".to_owned()))?;
         check(&artifact).map_err(|error| load_error(error.to_string()))?;
         let component = sys::map_artifact(wasmtime, &artifact).map_err(wasmtime_error)?;
-        let instance_pre = host::linker(wasmtime, kind)
-            .and_then(|linker| linker.instantiate_pre(&component))
+        let blueprint = host::linker(wasmtime, kind)
+            .and_then(|linker| Blueprint::new(linker.instantiate_pre(&component)?))
             .map_err(wasmtime_error)?;
-        let (handler, pre) = match p3::bindings::ServicePre::new(instance_pre.clone()) {
-            Ok(pre) => (HandlerWorld::Http03, ProxyPre::P3(pre)),
-            Err(_) => {
-                let pre = p2::bindings::ProxyPre::new(instance_pre).map_err(wasmtime_error)?;
-                (HandlerWorld::Http02, ProxyPre::P2(pre))
-            }
-        };
+        let handler = blueprint.handler();
         let grants = Grants {
             route: Arc::from(route.path.as_str()),
             env: route.env.clone(),
@@ -171,15 +193,20 @@ impl Program {
         };
         let template = Template {
             wasmtime: wasmtime.clone(),
-            pre,
+            blueprint,
             grants,
+            readiness: route.readiness.clone(),
+            failures: Failures::default(),
+            room: Arc::clone(room),
+            patience: Patience::new(route.limits.queue, route.limits.queue_timeout),
             cpu_time: route.limits.cpu_time,
             after_response_timeout: route.limits.after_response_timeout,
             engine: Arc::clone(&engine.shared),
             site: Arc::new(engine.site(route)),
             used: AtomicU64::new(0),
         };
-        let instances = effective_instances(handler, route);
+        let template = Arc::new(template);
+        let instances = effective_instances(handler, template.has_hooks(), route);
         let probe = |fault| EngineError::Probe { route: route.path.clone(), fault };
         let pool = match Reuse::from(&instances) {
             reuse if reuse.max_concurrency > 1 => {
@@ -247,6 +274,12 @@ impl Program {
         Usage { cpu_time, offloads: site.offloads(), waited: site.waited() }
     }
 
+    /// How many requests that have a place wait for room for their instance.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.template().waiting()
+    }
+
     fn template(&self) -> &Template {
         match &self.inner.pool {
             Pool::Single(pool) => pool.template(),
@@ -264,16 +297,16 @@ impl Program {
 }
 
 /// What the route sets, or else what suits the component: a 0.2 instance serves one
-/// request at a time.
-fn effective_instances(handler: HandlerWorld, route: &Route) -> Instances {
-    let configured = route.instances.clone();
-    match handler {
-        HandlerWorld::Http03 => configured.unwrap_or_else(Instances::default_for_03),
-        HandlerWorld::Http02 => match configured.unwrap_or_else(Instances::default_for_02) {
-            Instances::Reuse { max_requests, idle_timeout, .. } => {
-                Instances::Reuse { max_requests, max_concurrency: 1, idle_timeout }
-            }
-            Instances::Fresh => Instances::Fresh,
-        },
+/// request at a time, and one that was worth a startup is worth more than one request.
+fn effective_instances(handler: HandlerWorld, has_hooks: bool, route: &Route) -> Instances {
+    let default = match handler {
+        HandlerWorld::Http02 if !has_hooks => Instances::default_for_02(),
+        _ => Instances::default_for_03(),
+    };
+    match (handler, route.instances.clone().unwrap_or(default)) {
+        (HandlerWorld::Http02, Instances::Reuse { max_requests, idle_timeout, .. }) => {
+            Instances::Reuse { max_requests, max_concurrency: 1, idle_timeout }
+        }
+        (_, instances) => instances,
     }
 }

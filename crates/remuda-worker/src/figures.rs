@@ -75,7 +75,7 @@ impl Figures<'_> {
             },
             in_flight: load.in_flight as u64,
             capacity: reading.capacity as u64,
-            queue_depth: load.queued as u64,
+            queue_depth: (load.queued + self.waiting_for_room()) as u64,
             queue_seconds: seconds(&reading.queue_times),
             blocking_busy: blocking.busy as u64,
             blocking_queue: blocking.waiting as u64,
@@ -86,6 +86,10 @@ impl Figures<'_> {
 }
 
 impl Figures<'_> {
+    fn waiting_for_room(&self) -> usize {
+        self.programs.upgrade().map_or(0, |programs| programs.waiting())
+    }
+
     fn instances(&self) -> Vec<InstanceCounts> {
         self.programs.upgrade().map(|programs| programs.instance_counts()).unwrap_or_default()
     }

@@ -30,6 +30,11 @@ impl Programs {
         self.routes.iter().map(|(_, program)| program.usage()).collect()
     }
 
+    /// Requests that have a place and wait for room for their instance.
+    pub(crate) fn waiting(&self) -> usize {
+        self.routes.iter().map(|(_, program)| program.waiting()).sum()
+    }
+
     /// Retires instances that nobody has needed for a while.
     pub(crate) fn sweep(&self) {
         for (_, program) in &self.routes {
@@ -90,11 +95,13 @@ fn to_client(fault: &Fault) -> Rejection {
         Fault::NoResponse
         | Fault::ErrorCode(_)
         | Fault::InvalidResponse(_)
+        | Fault::Startup(_)
         | Fault::Instantiate(_) => Rejection::GuestError,
         Fault::MemoryLimit => Rejection::MemoryLimit,
         Fault::CpuTime(_) => Rejection::CpuTime,
         Fault::Deadline => Rejection::Deadline,
-        Fault::NoThread => Rejection::QueueFull,
-        Fault::NoCapacity(_) => Rejection::MemoryBudget,
+        // It has waited in vain as for a place.
+        Fault::NoCapacity(_) | Fault::NoRoom(_) => Rejection::QueueTimeout,
+        Fault::NoThread | Fault::QueueFull => Rejection::QueueFull,
     }
 }

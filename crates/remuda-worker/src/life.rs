@@ -30,6 +30,10 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a supervisor may take to read what its worker said last.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
+/// How long hooks of instances may take after the end of a drain; the supervisor waits for
+/// 5 s before it kills.
+const LAST_HOOKS: Duration = Duration::from_secs(3);
+
 /// Everything that a booted worker owns.
 pub(crate) struct Life {
     pub(crate) server: Server<Guests>,
@@ -151,6 +155,8 @@ async fn serve_and_drain(life: Life, orders: ControlReader<ToWorker>, outbox: Ou
     };
     if !in_time {
         tracing::warn!(?grace, "requests were still in flight after shutdown.graceful_timeout");
+        // They have no part in it: their instances end with their hooks.
+        let _ = timeout(LAST_HOOKS, engine.hooks_finished()).await;
     }
     outbox.snapshot(figures.snapshot());
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Given;
-use crate::{Executor, Instances, Mount, Route};
+use crate::{Executor, Instances, Mount, Readiness, Route};
 
 fn route(keys: &str) -> Route {
     let file = format!("[[route]]\ncomponent = \"app.wasm\"\n{keys}");
@@ -79,6 +79,23 @@ fn every_route_says_where_its_guest_runs() {
     let routes = Given::file(two).loaded().config.routes;
     let executors: Vec<_> = routes.iter().map(|route| route.executor).collect();
     assert_eq!(executors, [Executor::Blocking, Executor::Auto]);
+}
+
+#[test]
+fn fresh_instances_can_be_kept_ready_too() {
+    let ready = |keys| route(keys).readiness;
+    let seconds = Duration::from_secs;
+    let readiness = |min_idle, startup, shutdown| Readiness {
+        min_idle,
+        startup_timeout: seconds(startup),
+        shutdown_timeout: seconds(shutdown),
+    };
+    assert_eq!(ready(""), readiness(None, 30, 5));
+    assert_eq!(ready("instances = { mode = 'fresh', min_idle = 2 }"), readiness(Some(2), 30, 5));
+    let times = "instances = { min_idle = 0, startup_timeout = '1s', shutdown_timeout = 2 }";
+    assert_eq!(ready(times), readiness(Some(0), 1, 2));
+    // They do not say how often an instance is used.
+    assert_eq!(route(times).instances, None);
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! How many requests an instance serves.
 //!
-//! Purpose: `instances = { … }` with its defaults. Owner: validation of a route.
+//! Purpose: `instances = { … }` with its defaults, and what keeps instances ready. Owner: validation of a route.
 //! Invariant: what bounds reuse is not accepted where nothing is reused.
 
 use crate::{
-    config::Instances,
+    config::{Instances, Readiness},
     source::Source,
     validate::Reader,
     value::{Auto, Choice, Number, Time},
@@ -42,7 +42,7 @@ pub(crate) fn instances(read: &mut Reader<'_>) -> Option<Option<Instances>> {
         let reason = format!("{bound} is set");
         read.record(MODE, "reuse".to_owned(), source, Some(reason));
     } else if mode.is_none() {
-        let reason = "fresh for 0.2, reuse for 0.3".to_owned();
+        let reason = "fresh for 0.2 without lifecycle hooks, else reuse".to_owned();
         let source = read.source(MODE);
         read.record(MODE, "auto".to_owned(), &source, Some(reason));
     }
@@ -59,4 +59,19 @@ pub(crate) fn instances(read: &mut Reader<'_>) -> Option<Option<Instances>> {
         read.fail(bound, source.clone(), "means nothing to a fresh instance", remedy);
     }
     given.is_empty().then_some(Some(Instances::Fresh))
+}
+
+/// Most instances that a route keeps idle.
+const MOST_IDLE: u64 = 1000;
+
+/// What is done for instances beside their requests.
+pub(crate) fn readiness(read: &mut Reader<'_>) -> Option<Readiness> {
+    let min_idle = read.take("instances.min_idle", &Auto(Number(0, MOST_IDLE)));
+    let startup_timeout = read.take("instances.startup_timeout", &Time);
+    let shutdown_timeout = read.take("instances.shutdown_timeout", &Time);
+    Some(Readiness {
+        min_idle: min_idle?.map(|number| number as usize),
+        startup_timeout: startup_timeout?,
+        shutdown_timeout: shutdown_timeout?,
+    })
 }

@@ -94,6 +94,7 @@ fn route(
     let executor = read.take("executor", &EXECUTOR);
     let offload_after = read.take("offload_after", &Time);
     let instances = instances::instances(read);
+    let readiness = instances::readiness(read);
     let env = env::env(read);
     let mounts = mounts::mounts(read);
     let limits = limits(read, server, alone);
@@ -105,6 +106,7 @@ fn route(
         executor: executor?,
         offload_after: offload_after?,
         instances: instances?,
+        readiness: readiness?,
         env: env?,
         mounts: mounts?,
         limits: limits?,

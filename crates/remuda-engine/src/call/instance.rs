@@ -9,19 +9,25 @@ use remuda_config::Instances;
 use wasmtime::Store;
 use wasmtime_wasi_http::handler::Proxy;
 
-use crate::host::HostState;
+use crate::{blueprint::Parts, host::HostState, room::Place};
 
 /// A store and the component instance in it.
 pub(crate) struct Instance {
-    pub(super) store: Store<HostState>,
+    pub(crate) store: Store<HostState>,
     pub(super) proxy: Proxy,
+    pub(crate) exports: wasmtime::component::Instance,
+    /// Its `startup` has returned, and its `shutdown` has not been called.
+    pub(crate) started: bool,
     pub(super) served: u64,
     pub(super) idle_since: Instant,
+    /// Free after all the others are dropped.
+    _place: Place,
 }
 
 impl Instance {
-    pub(crate) fn new(store: Store<HostState>, proxy: Proxy) -> Self {
-        Self { store, proxy, served: 0, idle_since: Instant::now() }
+    pub(crate) fn new(store: Store<HostState>, parts: Parts, place: Place) -> Self {
+        let (Parts { proxy, exports }, idle_since) = (parts, Instant::now());
+        Self { store, proxy, exports, started: false, served: 0, idle_since, _place: place }
     }
 }
 

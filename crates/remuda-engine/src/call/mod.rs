@@ -13,6 +13,7 @@
 
 mod allowance;
 mod body;
+mod floor;
 mod instance;
 mod outgoing;
 mod run;

@@ -14,7 +14,7 @@ mod turn;
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Instant,
@@ -26,17 +26,23 @@ use http::{Request, Response};
 use http_body::Body;
 use http_body_util::BodyExt as _;
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{Semaphore, mpsc, oneshot},
     task::coop::unconstrained,
 };
 use tokio_util::sync::CancellationToken;
 use wasmtime_wasi_http::{Error, WasiBody};
 
 use self::afterwork::Afterwork;
-use super::{Allowance, GuestBody, Reuse, instance::Counted, outgoing::Outgoing};
+use super::{
+    Allowance, GuestBody, Instance, Reuse,
+    floor::{Floor, Stock, refill},
+    instance::Counted,
+    outgoing::Outgoing,
+};
 use crate::{
     Fault, RequestId,
     program::{InstanceCounts, Template},
+    room::Herd,
 };
 
 /// The instances of a program that take requests.
@@ -46,7 +52,13 @@ pub(crate) struct SharedPool {
     open: Mutex<Vec<Handle>>,
     /// Instances that have not ended, open or not.
     alive: Arc<AtomicUsize>,
+    floor: Floor,
+    /// Startups for requests that have no place.
+    starts: Semaphore,
 }
+
+/// Startups at the same time for requests that have no place: each makes places for many.
+const STARTS_AT_ONCE: usize = 4;
 
 /// The way into an instance.
 type Jobs = mpsc::UnboundedSender<Job>;
@@ -73,6 +85,8 @@ struct State {
     burning: AtomicBool,
     /// Takes no further request.
     retired: AtomicBool,
+    /// All that was in it has ended, and its hook is called.
+    shuts_down: AtomicBool,
     /// A request was given up while the guest still worked on it.
     cancelled: AtomicBool,
     /// Why it ended, for the requests that were in it, and whose fault that was if one alone
@@ -95,11 +109,19 @@ pub(super) struct Lease {
 
 impl SharedPool {
     /// Makes a first instance to see that it can be done, and keeps it.
-    pub(crate) async fn start(template: Template, reuse: Reuse) -> Result<Arc<Self>, Fault> {
-        let (template, open) = (Arc::new(template), Mutex::default());
-        let pool = Arc::new(Self { template, reuse, open, alive: Arc::default() });
-        let first = pool.start_instance(None).await?;
-        pool.open.lock().unwrap_or_else(PoisonError::into_inner).push(first);
+    pub(crate) async fn start(template: Arc<Template>, reuse: Reuse) -> Result<Arc<Self>, Fault> {
+        let first = template.start().await?;
+        let pool = Arc::new(Self {
+            floor: Floor::of(&template),
+            template,
+            reuse,
+            open: Mutex::default(),
+            alive: Arc::default(),
+            starts: Semaphore::new(STARTS_AT_ONCE),
+        });
+        pool.template.room.share(&pool);
+        pool.keep(first);
+        refill(&pool);
         Ok(pool)
     }
 
@@ -121,10 +143,10 @@ impl SharedPool {
         let request = request.map(|body| body.map_err(Into::into).boxed_unsync());
         let mut job = Job { request, allowance: Arc::clone(&allowance), reply };
         let lease = loop {
-            let (lease, jobs) = match self.reserve(&allowance) {
-                Some(reserved) => reserved,
+            let Some((lease, jobs)) = self.reserve(&allowance) else {
                 // Rare, and it should not enlarge every request's task.
-                None => Box::pin(self.add_instance(&allowance)).await?,
+                Box::pin(self.add_instance(&allowance)).await?;
+                continue;
             };
             match jobs.send(job) {
                 Ok(()) => break lease,
@@ -147,12 +169,15 @@ impl SharedPool {
     }
 
     /// Retires instances that have been idle for too long.
-    pub(crate) fn sweep(&self) {
+    pub(crate) fn sweep(self: &Arc<Self>) {
         let limit = self.template.after_response_timeout;
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.retain(|handle| {
-            !handle.state.is_idle_for(self.reuse) && !handle.state.afterwork.may_hide(limit)
+        let mut spare = self.floor.spare(Stock::idle(&**self));
+        self.open().retain(|handle| {
+            let goes = spare > 0 && handle.state.is_idle_for(self.reuse);
+            spare -= usize::from(goes);
+            !goes && !handle.state.afterwork.may_hide(limit)
         });
+        refill(self);
     }
 
     pub(crate) fn template(&self) -> &Template {
@@ -160,22 +185,22 @@ impl SharedPool {
     }
 
     pub(crate) fn instance_counts(&self) -> InstanceCounts {
-        let is_idle = |handle: &&Handle| {
-            !handle.state.is_retired() && handle.state.in_flight.load(Ordering::Relaxed) == 0
-        };
-        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let idle = open.iter().filter(is_idle).count();
+        let idle = Stock::idle(self);
         InstanceCounts { busy: self.alive.load(Ordering::Relaxed).saturating_sub(idle), idle }
     }
 
     /// A place in an open instance, the last one added first.
     fn reserve(self: &Arc<Self>, allowance: &Arc<Allowance>) -> Option<(Lease, Jobs)> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.retain(|handle| {
-            !handle.state.is_retired() && self.reuse.allows_another(handle.served)
-        });
-        let handle = open.iter_mut().rev().find(|handle| handle.state.has_place(self.reuse))?;
-        Some((self.lease(handle, allowance), handle.jobs.clone()))
+        let reserved = {
+            let mut open = self.open();
+            open.retain(|handle| {
+                !handle.state.is_retired() && self.reuse.allows_another(handle.served)
+            });
+            let handle = open.iter_mut().rev().find(|handle| handle.state.has_place(self.reuse));
+            handle.map(|handle| (self.lease(handle, allowance), handle.jobs.clone()))
+        };
+        refill(self);
+        reserved
     }
 
     fn lease(self: &Arc<Self>, handle: &mut Handle, allowance: &Arc<Allowance>) -> Lease {
@@ -189,30 +214,69 @@ impl SharedPool {
         }
     }
 
-    /// A place in a new instance, which is open for others from now on.
-    async fn add_instance(
-        self: &Arc<Self>,
-        allowance: &Arc<Allowance>,
-    ) -> Result<(Lease, Jobs), Fault> {
-        let mut handle = self.start_instance(Some(Arc::clone(allowance))).await?;
-        let reserved = (self.lease(&mut handle, allowance), handle.jobs.clone());
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).push(handle);
-        Ok(reserved)
+    /// Adds an instance in which there is a place for this request, unless others take all
+    /// of them first.
+    async fn add_instance(self: &Arc<Self>, allowance: &Arc<Allowance>) -> Result<(), Fault> {
+        if !self.template.has_hooks() {
+            let instance = self.template.instantiate(Some(Arc::clone(allowance))).await?;
+            self.keep(instance);
+            return Ok(());
+        }
+        let Ok(_start) = self.starts.acquire().await else {
+            unreachable!("this semaphore is never closed");
+        };
+        if self.open().iter().any(|handle| handle.state.has_place(self.reuse)) {
+            return Ok(());
+        }
+        // Not for this request alone: if that does not wait for it, another one will use it.
+        let (tell, told) = oneshot::channel();
+        let pool = Arc::clone(self);
+        self.template.engine.spawn(async move {
+            let started = pool.template.start().await.map(|instance| pool.keep(instance));
+            let _ = tell.send(started);
+        });
+        told.await.unwrap_or_else(|_| Err(Fault::Startup("the worker ends".to_owned())))
     }
 
-    async fn start_instance(&self, request: Option<Arc<Allowance>>) -> Result<Handle, Fault> {
+    fn open(&self) -> MutexGuard<'_, Vec<Handle>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Stock for SharedPool {
+    fn floor(&self) -> &Floor {
+        &self.floor
+    }
+
+    fn template(&self) -> &Arc<Template> {
+        &self.template
+    }
+
+    fn idle(&self) -> usize {
+        self.open().iter().filter(|handle| handle.state.is_idle()).count()
+    }
+
+    /// Lets it drive itself, open for requests from now on.
+    fn keep(self: &Arc<Self>, mut instance: Instance) {
         let state = Arc::new(State::default());
         state.mark_idle();
         let alive = Counted::new(Arc::clone(&self.alive));
-        let mut instance = self.template.instantiate(request).await?;
         instance.store.data_mut().work_for(None);
         let (jobs, incoming) = mpsc::unbounded_channel();
         let template = Arc::clone(&self.template);
         let driver = drive::drive(instance, incoming, Arc::clone(&state), template, alive);
         // Tokio counts what a task does and makes it wait when it was much. An instance has
         // the work of many requests, and turns of its own.
-        self.template.engine.tasks.spawn(unconstrained(driver));
-        Ok(Handle { jobs, state, served: 0 })
+        self.template.engine.spawn(unconstrained(driver));
+        self.open().push(Handle { jobs, state, served: 0 });
+    }
+}
+
+impl Herd for SharedPool {
+    fn let_one_go(&self) -> bool {
+        let mut open = self.open();
+        let idle = open.iter().position(|handle| handle.state.is_idle());
+        idle.map(|index| open.remove(index)).is_some()
     }
 }
 
@@ -231,6 +295,10 @@ impl State {
 
     fn has_failed(&self) -> bool {
         self.fault.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    fn is_idle(&self) -> bool {
+        !self.is_retired() && self.in_flight.load(Ordering::Relaxed) == 0
     }
 
     fn is_retired(&self) -> bool {

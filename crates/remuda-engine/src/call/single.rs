@@ -7,7 +7,7 @@
 use std::{
     pin::Pin,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Poll, ready},
@@ -17,10 +17,12 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
+use tokio::sync::oneshot;
 use wasmtime_wasi_http::{Error, WasiBody, handler::Proxy};
 
 use super::{
     Allowance, GuestBody, Instance, Reuse,
+    floor::{Floor, Stock, refill},
     instance::Counted,
     outgoing::{Drained, Outgoing, discard},
     run::{HeadSlot, run_02, run_03_to_end},
@@ -29,24 +31,30 @@ use crate::{
     Fault, RequestId, epoch,
     executor::{Movable, NoRoom, Ran, Work},
     program::{InstanceCounts, Template},
+    room::Herd,
 };
 
 /// The instances of a program, idle ones at hand.
 pub(crate) struct SinglePool {
-    template: Template,
+    template: Arc<Template>,
     reuse: Reuse,
     /// The last one used is the first one reused: its memory is still in the caches.
     idle: Mutex<Vec<Instance>>,
     busy: AtomicUsize,
+    floor: Floor,
 }
 
 impl SinglePool {
     /// Makes a first instance to see that it can be done.
-    pub(crate) async fn start(template: Template, reuse: Reuse) -> Result<Arc<Self>, Fault> {
-        let first = template.instantiate(None).await?;
-        let pool = Self { template, reuse, idle: Mutex::default(), busy: AtomicUsize::new(0) };
-        pool.give_back(first);
-        Ok(Arc::new(pool))
+    pub(crate) async fn start(template: Arc<Template>, reuse: Reuse) -> Result<Arc<Self>, Fault> {
+        let first = template.start().await?;
+        let floor = Floor::of(&template);
+        let (idle, busy) = (Mutex::default(), AtomicUsize::new(0));
+        let pool = Arc::new(Self { template, reuse, idle, busy, floor });
+        pool.template.room.share(&pool);
+        pool.keep(first);
+        refill(&pool);
+        Ok(pool)
     }
 
     /// Answers one request; see [`crate::Program::call`].
@@ -72,14 +80,21 @@ impl SinglePool {
         SingleCall { tenant: Some(Tenant::new(guest, held)), outgoing: None, waited: false }
     }
 
-    /// Drops instances that have been idle for too long.
-    pub(crate) fn sweep(&self) {
+    /// Retires instances that have been idle for too long.
+    pub(crate) fn sweep(self: &Arc<Self>) {
         let stale = {
-            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-            let is_stale = |instance: &mut Instance| self.reuse.is_stale(instance.idle_since);
-            idle.extract_if(.., is_stale).collect::<Vec<_>>()
+            let mut idle = self.idle();
+            let mut spare = self.floor.spare(idle.len());
+            // The one that has been idle for longest comes first.
+            let goes = |instance: &mut Instance| {
+                let goes = spare > 0 && self.reuse.is_stale(instance.idle_since);
+                spare -= usize::from(goes);
+                goes
+            };
+            idle.extract_if(.., goes).collect::<Vec<_>>()
         };
-        drop(stale);
+        stale.into_iter().for_each(|instance| self.template.retire(instance));
+        refill(self);
     }
 
     pub(crate) fn template(&self) -> &Template {
@@ -87,19 +102,81 @@ impl SinglePool {
     }
 
     pub(crate) fn instance_counts(&self) -> InstanceCounts {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).len();
-        InstanceCounts { busy: self.busy.load(Ordering::Relaxed), idle }
+        InstanceCounts { busy: self.busy.load(Ordering::Relaxed), idle: self.idle().len() }
     }
 
-    fn take(&self) -> Option<Instance> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    /// An instance for a request.
+    async fn take(self: &Arc<Self>, allowance: &Arc<Allowance>) -> Result<Instance, Fault> {
+        let idle = self.idle().pop();
+        refill(self);
+        let mut instance = match idle {
+            Some(idle) => idle,
+            None if self.template.has_hooks() => Box::pin(self.started()).await?,
+            None => return self.template.instantiate(Some(Arc::clone(allowance))).await,
+        };
+        instance.store.data_mut().work_for(Some(Arc::clone(allowance)));
+        Ok(instance)
     }
 
-    fn give_back(&self, mut instance: Instance) {
+    /// A new instance that has been started: not for a request alone, so that one that does
+    /// not wait for it leaves it to the next.
+    async fn started(self: &Arc<Self>) -> Result<Instance, Fault> {
+        let (give, get) = oneshot::channel();
+        let pool = Arc::clone(self);
+        self.template.engine.spawn(async move {
+            if let Err(Ok(instance)) = give.send(pool.template.start().await) {
+                pool.keep(instance);
+            }
+        });
+        get.await.unwrap_or_else(|_| Err(Fault::Startup("the worker ends".to_owned())))
+    }
+
+    fn give_back(self: &Arc<Self>, instance: Instance) {
         if self.reuse.allows_another(instance.served) {
-            instance.idle_since = Instant::now();
-            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(instance);
+            self.keep(instance);
+        } else {
+            self.template.retire(instance);
         }
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Instance>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Stock for SinglePool {
+    fn floor(&self) -> &Floor {
+        &self.floor
+    }
+
+    fn template(&self) -> &Arc<Template> {
+        &self.template
+    }
+
+    fn idle(&self) -> usize {
+        Self::idle(self).len()
+    }
+
+    fn keep(self: &Arc<Self>, mut instance: Instance) {
+        instance.idle_since = Instant::now();
+        Self::idle(self).push(instance);
+    }
+}
+
+impl Herd for SinglePool {
+    fn let_one_go(&self) -> bool {
+        let oldest = {
+            let mut idle = Self::idle(self);
+            (!idle.is_empty()).then(|| idle.remove(0))
+        };
+        oldest.map(|instance| self.template.retire(instance)).is_some()
+    }
+}
+
+impl Drop for SinglePool {
+    fn drop(&mut self) {
+        let idle = std::mem::take(&mut *Self::idle(self));
+        idle.into_iter().for_each(|instance| self.template.retire(instance));
     }
 }
 
@@ -115,13 +192,7 @@ where
     B::Error: Into<Error>,
 {
     let _busy = Counted::new(&pool.busy);
-    let mut instance = match pool.take() {
-        Some(mut idle) => {
-            idle.store.data_mut().work_for(Some(Arc::clone(&allowance)));
-            idle
-        }
-        None => pool.template.instantiate(Some(Arc::clone(&allowance))).await?,
-    };
+    let mut instance = pool.take(&allowance).await?;
     let Instance { store, proxy, .. } = &mut instance;
     let result = match &*proxy {
         Proxy::P2(proxy) => run_02(store, proxy, request, slot.clone()).await,

@@ -40,7 +40,8 @@ pub(super) async fn drive(
     alive: Counted<Arc<AtomicUsize>>,
 ) {
     let outbox = Arc::new(Outbox::default());
-    let events = run(instance, jobs, Arc::clone(&outbox), Arc::clone(&state));
+    let events =
+        run(instance, jobs, Arc::clone(&outbox), Arc::clone(&state), Arc::clone(&template));
     let driving = Driving {
         events: Box::pin(events),
         turn: Turn::new(),
@@ -60,6 +61,10 @@ pub(super) async fn drive(
                 return Poll::Ready(());
             }
             Poll::Pending => {}
+        }
+        // It takes no longer than it may.
+        if state.shuts_down.load(Ordering::Relaxed) {
+            return Poll::Pending;
         }
         // Whoever is left in an instance without requests is a guest that works on after
         // its response, for a while, or one whose request was given up.
@@ -107,6 +112,7 @@ async fn run(
     jobs: mpsc::UnboundedReceiver<Job>,
     outbox: Arc<Outbox>,
     state: Arc<State>,
+    template: Arc<Template>,
 ) {
     let Proxy::P3(service) = &instance.proxy else {
         unreachable!("only 0.3 instances are shared");
@@ -119,6 +125,10 @@ async fn run(
         let blame = error.downcast_ref::<Stop>().map(|stop| stop.request);
         // Before the instance goes: on another thread somebody may see its bodies end.
         state.fail(Fault::from_call(&error, refused), blame);
+    } else if instance.started && !state.cancelled.load(Ordering::Relaxed) {
+        state.retired.store(true, Ordering::Relaxed);
+        state.shuts_down.store(true, Ordering::Relaxed);
+        template.shut_down(&mut instance).await;
     }
 }
 

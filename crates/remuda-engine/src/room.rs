@@ -1,0 +1,199 @@
+//! Room for instances in the pools of a wasmtime engine.
+//!
+//! Purpose: a pool that is full is no failure of anybody's request: idle instances give way,
+//! and whoever needs a place waits for one, for a bounded time and in bounded number, as
+//! in the admission queue. Owner: [`crate::Engine`], one for each of its wasmtime engines.
+//! Invariant: every store holds a [`Place`] that outlives it, so that whoever is woken finds
+//! its room free.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::future::BoxFuture;
+use tokio::{sync::Notify, time::timeout};
+
+use crate::Fault;
+
+#[derive(Default)]
+pub(crate) struct Room {
+    freed: Notify,
+    herds: Mutex<Vec<Weak<dyn Herd>>>,
+}
+
+/// Whoever keeps instances that nobody uses.
+pub(crate) trait Herd: Send + Sync {
+    /// Lets one of them go, its floor included. False if there is none.
+    fn let_one_go(&self) -> bool;
+}
+
+/// An instance's place, free when dropped.
+pub(crate) struct Place(Arc<Room>);
+
+/// How a route's requests wait for room.
+pub(crate) struct Patience {
+    waiting: AtomicUsize,
+    limit: usize,
+    timeout: Duration,
+}
+
+impl Room {
+    pub(crate) fn place(self: &Arc<Self>) -> Place {
+        Place(Arc::clone(self))
+    }
+
+    /// Asks this herd too when there is no room.
+    pub(crate) fn share<H: Herd + 'static>(&self, herd: &Arc<H>) {
+        let herd: Weak<H> = Arc::downgrade(herd);
+        self.herds.lock().unwrap_or_else(PoisonError::into_inner).push(herd);
+    }
+
+    /// Calls `attempt` until there is room for what it makes.
+    ///
+    /// # Errors
+    /// When the wait was too long, too many wait already, or `attempt` fails otherwise.
+    pub(crate) async fn wait<'a, T>(
+        &self,
+        patience: &Patience,
+        mut attempt: impl FnMut() -> BoxFuture<'a, Result<T, Fault>>,
+    ) -> Result<T, Fault> {
+        let _waiting = patience.join()?;
+        let attempts = async {
+            loop {
+                let mut freed = std::pin::pin!(self.freed.notified());
+                // What becomes free from here on is not missed.
+                freed.as_mut().enable();
+                self.make_room();
+                match attempt().await {
+                    Err(Fault::NoCapacity(_)) => freed.await,
+                    result => return result,
+                }
+            }
+        };
+        timeout(patience.timeout, attempts).await.unwrap_or(Err(Fault::NoRoom(patience.timeout)))
+    }
+
+    fn make_room(&self) {
+        let herds: Vec<_> = {
+            let mut herds = self.herds.lock().unwrap_or_else(PoisonError::into_inner);
+            herds.retain(|herd| herd.strong_count() > 0);
+            herds.iter().filter_map(Weak::upgrade).collect()
+        };
+        // One is enough for one.
+        let _ = herds.iter().any(|herd| herd.let_one_go());
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.freed.notify_one();
+    }
+}
+
+impl Patience {
+    pub(crate) fn new(limit: usize, timeout: Duration) -> Self {
+        Self { waiting: AtomicUsize::new(0), limit, timeout }
+    }
+
+    /// How many wait now.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    fn join(&self) -> Result<Waiting<'_>, Fault> {
+        let ahead = self.waiting.fetch_add(1, Ordering::Relaxed);
+        let waiting = Waiting(&self.waiting);
+        if ahead < self.limit { Ok(waiting) } else { Err(Fault::QueueFull) }
+    }
+}
+
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Makes places of which there is a number.
+    struct Pool {
+        room: Arc<Room>,
+        left: Arc<AtomicUsize>,
+    }
+
+    struct Made {
+        left: Arc<AtomicUsize>,
+        _place: Place,
+    }
+
+    impl Drop for Made {
+        fn drop(&mut self) {
+            self.left.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    impl Pool {
+        fn of(places: usize) -> Self {
+            Self { room: Arc::default(), left: Arc::new(places.into()) }
+        }
+
+        fn make(&self) -> Result<Made, Fault> {
+            if self.left.load(Ordering::Relaxed) == 0 {
+                return Err(Fault::NoCapacity("full".to_owned()));
+            }
+            self.left.fetch_sub(1, Ordering::Relaxed);
+            Ok(Made { left: Arc::clone(&self.left), _place: self.room.place() })
+        }
+
+        async fn wait(&self, patience: &Patience) -> Result<Made, Fault> {
+            self.room.wait(patience, || Box::pin(async { self.make() })).await
+        }
+    }
+
+    const WAIT: Duration = Duration::from_secs(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_waits_gets_the_place_that_becomes_free() {
+        let (pool, patience) = (Pool::of(1), Patience::new(1, WAIT));
+        let first = pool.make().expect("a place");
+        let (second, third, ()) =
+            tokio::join!(pool.wait(&patience), pool.wait(&patience), async {
+                assert_eq!(patience.waiting(), 1);
+                drop(first);
+            });
+        second.expect("the place of the first");
+        assert_eq!(third.err(), Some(Fault::QueueFull));
+        assert_eq!(patience.waiting(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_has_an_end() {
+        let (pool, patience) = (Pool::of(0), Patience::new(1, WAIT));
+        assert_eq!(pool.wait(&patience).await.err(), Some(Fault::NoRoom(WAIT)));
+        assert_eq!(patience.waiting(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_idle_gives_way() {
+        struct Idle(Mutex<Vec<Made>>);
+        impl Herd for Idle {
+            fn let_one_go(&self) -> bool {
+                self.0.lock().expect("no panic").pop().is_some()
+            }
+        }
+        let (pool, patience) = (Pool::of(2), Patience::new(1, WAIT));
+        let idle = [pool.make(), pool.make()].map(|made| made.expect("a place"));
+        let idle = Arc::new(Idle(Mutex::new(idle.into())));
+        pool.room.share(&idle);
+        let _made = pool.wait(&patience).await.expect("a place");
+        assert_eq!(idle.0.lock().expect("no panic").len(), 1, "one is enough");
+    }
+}
