@@ -17,12 +17,15 @@ use wasmtime_wasi_http::{
 
 use crate::{component::HandlerWorld, host::HostState};
 
+const JOBS: &str = "remuda:runtime/jobs@0.1.0";
 const LIFECYCLE: &str = "remuda:runtime/lifecycle@0.1.0";
 
 pub(crate) struct Blueprint {
     pre: InstancePre<HostState>,
     handler: Handler,
     pub(crate) hooks: Option<Hooks>,
+    /// What runs jobs.
+    pub(crate) jobs: Option<ComponentExportIndex>,
 }
 
 /// Where requests go in.
@@ -53,7 +56,11 @@ impl Blueprint {
             Err(_) => Handler::Http02(ProxyIndices::new(&pre)?),
         };
         let hooks = Hooks::find(&pre);
-        Ok(Self { pre, handler, hooks })
+        let component = pre.component();
+        let jobs = component
+            .get_export_index(None, JOBS)
+            .and_then(|jobs| component.get_export_index(Some(&jobs), "run"));
+        Ok(Self { pre, handler, hooks, jobs })
     }
 
     pub(crate) fn handler(&self) -> HandlerWorld {

@@ -21,6 +21,7 @@ mod epoch;
 mod executor;
 mod fault;
 mod host;
+mod jobs;
 mod lifecycle;
 mod outbound;
 mod program;

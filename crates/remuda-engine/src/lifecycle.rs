@@ -12,7 +12,6 @@ use std::{
 };
 
 use tokio::time::timeout;
-use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Lift};
 
 use crate::{Fault, blueprint::Hooks, call::Instance, program::Template};
 
@@ -83,7 +82,7 @@ impl Template {
     async fn start_up(&self, instance: &mut Instance) -> Result<(), Fault> {
         let Some(Hooks { startup, .. }) = self.blueprint.hooks else { return Ok(()) };
         let limit = self.readiness.startup_timeout;
-        let call = instance.call_hook::<(Result<(), String>,)>(startup);
+        let call = instance.call::<_, (Result<(), String>,)>(startup, ());
         match timeout(limit, self.in_turns(call)).await {
             Err(_) => Err(Fault::Startup(format!(
                 "it took longer than instances.startup_timeout ({limit:?})"
@@ -107,7 +106,7 @@ impl Template {
         let Some(Hooks { shutdown, .. }) = self.blueprint.hooks else { return };
         let limit = self.readiness.shutdown_timeout;
         let route = &**self.route();
-        let call = instance.call_hook::<()>(shutdown);
+        let call = instance.call::<_, ()>(shutdown, ());
         match timeout(limit, self.in_turns(call)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
@@ -128,16 +127,6 @@ impl Template {
         }
         let template = Arc::clone(self);
         self.engine.spawn_hook(async move { template.shut_down(&mut instance).await });
-    }
-}
-
-impl Instance {
-    async fn call_hook<R>(&mut self, hook: ComponentExportIndex) -> wasmtime::Result<R>
-    where
-        R: ComponentNamedList + Lift + Send + Sync + 'static,
-    {
-        let hook = self.exports.get_typed_func::<(), R>(&mut self.store, hook)?;
-        hook.call_async(&mut self.store, ()).await
     }
 }
 

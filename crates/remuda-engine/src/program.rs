@@ -5,10 +5,10 @@ use std::{
     path::PathBuf,
     pin::pin,
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicU64, Ordering},
     },
-    task::Context,
+    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
@@ -29,6 +29,7 @@ use crate::{
     epoch,
     executor::Site,
     host::{self, Grants, HostState},
+    jobs::JobPlaces,
     lifecycle::Failures,
     room::{Patience, Room},
     sys,
@@ -37,6 +38,11 @@ use crate::{
 /// Names a request in logs; unique within a server's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RequestId(pub u64);
+
+impl RequestId {
+    /// Stands for no request.
+    pub(crate) const NONE: Self = Self(u64::MAX);
+}
 
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -92,6 +98,8 @@ pub(crate) struct Template {
     pub(crate) failures: Failures,
     pub(crate) room: Arc<Room>,
     patience: Patience,
+    pub(crate) job_places: JobPlaces,
+    pub(crate) request_timeout: Duration,
     pub(crate) cpu_time: Duration,
     pub(crate) after_response_timeout: Duration,
     pub(crate) engine: Arc<Shared>,
@@ -161,6 +169,25 @@ impl Template {
         .await
     }
 
+    /// The same for somebody: it is charged, and ended when it has nothing left.
+    pub(crate) async fn in_turns_of<T>(
+        &self,
+        allowance: &Allowance,
+        running: impl Future<Output = wasmtime::Result<T>>,
+    ) -> wasmtime::Result<T> {
+        let mut running = pin!(running);
+        let who = || (Arc::clone(self.route()), Some(allowance.id));
+        std::future::poll_fn(|cx: &mut Context<'_>| {
+            let (polled, used) = self.engine.ticker.turn(who, || running.as_mut().poll(cx));
+            self.count(used.all);
+            match allowance.charge(used.uncharged) {
+                Err(stop) if polled.is_pending() => Poll::Ready(Err(stop.into())),
+                _ => polled,
+            }
+        })
+        .await
+    }
+
     /// How many requests wait for room for their instance.
     fn waiting(&self) -> usize {
         self.patience.waiting()
@@ -184,28 +211,30 @@ impl Program {
             .and_then(|linker| Blueprint::new(linker.instantiate_pre(&component)?))
             .map_err(wasmtime_error)?;
         let handler = blueprint.handler();
-        let grants = Grants {
+        let grants = |template| Grants {
+            template,
             route: Arc::from(route.path.as_str()),
             env: route.env.clone(),
             mounts: route.mounts.clone(),
             memory: route.limits.memory,
             outbound: Arc::clone(&engine.shared.outbound),
         };
-        let template = Template {
+        let template = Arc::new_cyclic(|template: &Weak<Template>| Template {
             wasmtime: wasmtime.clone(),
             blueprint,
-            grants,
+            grants: grants(Weak::clone(template)),
             readiness: route.readiness.clone(),
             failures: Failures::default(),
             room: Arc::clone(room),
             patience: Patience::new(route.limits.queue, route.limits.queue_timeout),
+            job_places: JobPlaces::new(route.limits.queue),
+            request_timeout: route.limits.request_timeout,
             cpu_time: route.limits.cpu_time,
             after_response_timeout: route.limits.after_response_timeout,
             engine: Arc::clone(&engine.shared),
             site: Arc::new(engine.site(route)),
             used: AtomicU64::new(0),
-        };
-        let template = Arc::new(template);
+        });
         let instances = effective_instances(handler, template.has_hooks(), route);
         let probe = |fault| EngineError::Probe { route: route.path.clone(), fault };
         let pool = match Reuse::from(&instances) {

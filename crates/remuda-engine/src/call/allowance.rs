@@ -81,6 +81,11 @@ impl Allowance {
         Err(Stop { request: self.id, exhausted: Exhausted::Deadline })
     }
 
+    /// When its response head must be there, while there is none.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        (!self.answered.load(Ordering::Relaxed)).then_some(self.deadline)
+    }
+
     pub(crate) fn answered(&self) {
         self.answered.store(true, Ordering::Relaxed);
     }

@@ -6,7 +6,10 @@ use std::{
 };
 
 use remuda_config::Instances;
-use wasmtime::Store;
+use wasmtime::{
+    Store,
+    component::{ComponentExportIndex, ComponentNamedList, Lift, Lower},
+};
 use wasmtime_wasi_http::handler::Proxy;
 
 use crate::{blueprint::Parts, host::HostState, room::Place};
@@ -28,6 +31,23 @@ impl Instance {
     pub(crate) fn new(store: Store<HostState>, parts: Parts, place: Place) -> Self {
         let (Parts { proxy, exports }, idle_since) = (parts, Instant::now());
         Self { store, proxy, exports, started: false, served: 0, idle_since, _place: place }
+    }
+
+    /// Calls an export beside the handler of requests, to its end.
+    ///
+    /// # Errors
+    /// When it is of another type, or traps.
+    pub(crate) async fn call<P, R>(
+        &mut self,
+        export: ComponentExportIndex,
+        parameters: P,
+    ) -> wasmtime::Result<R>
+    where
+        P: ComponentNamedList + Lower + Send + Sync,
+        R: ComponentNamedList + Lift + Send + Sync + 'static,
+    {
+        let export = self.exports.get_typed_func::<P, R>(&mut self.store, export)?;
+        export.call_async(&mut self.store, parameters).await
     }
 }
 

@@ -5,7 +5,7 @@ use wasmtime::{
     component::{Component, Linker},
 };
 
-use super::{HostState, attribution, client};
+use super::{HostState, attribution, client, offload};
 use crate::settings::EngineKind;
 
 /// All host functions that components of this kind may import.
@@ -22,6 +22,7 @@ pub(crate) fn linker(engine: &Engine, kind: EngineKind) -> wasmtime::Result<Link
         attribution::add_to_linker(&mut linker)?;
         client::add_to_linker(&mut linker)?;
     }
+    offload::add_to_linker(&mut linker, kind)?;
     Ok(linker)
 }
 

@@ -8,6 +8,7 @@ mod attribution;
 mod client;
 mod limiter;
 mod linker;
+mod offload;
 mod state;
 mod stdio;
 

@@ -1,6 +1,9 @@
 //! The host's side of one store.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Weak},
+};
 
 use wasmtime::component::{GuestTaskId, ResourceTable};
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
@@ -13,11 +16,13 @@ use super::{
 use crate::{
     call::Allowance,
     outbound::{Hooks, Outbound},
-    program::RequestId,
+    program::{RequestId, Template},
 };
 
 /// What a route grants to its guests; shared by all their stores.
 pub(crate) struct Grants {
+    /// What makes instances of the same component, for jobs.
+    pub(crate) template: Weak<Template>,
     pub(crate) route: Arc<str>,
     pub(crate) env: Vec<(String, String)>,
     pub(crate) mounts: Vec<remuda_config::Mount>,
@@ -33,6 +38,10 @@ pub(crate) struct HostState {
     pub(super) http: WasiHttpCtx,
     pub(crate) hooks: Hooks,
     pub(crate) limiter: Limiter,
+    /// Makes instances of the same component.
+    pub(super) template: Weak<Template>,
+    /// The instance runs a job, and may not have another one run.
+    pub(crate) is_job: bool,
     speaker: Arc<Speaker>,
     /// The one request that the guest works for, if it is only one.
     request: Option<Arc<Allowance>>,
@@ -60,6 +69,8 @@ impl HostState {
             http: WasiHttpCtx::new(),
             hooks: Hooks::new(Arc::clone(&grants.route), Arc::clone(&grants.outbound)),
             limiter: Limiter::new(grants.memory),
+            template: Weak::clone(&grants.template),
+            is_job: false,
             speaker,
             request: None,
             tasks: HashMap::new(),

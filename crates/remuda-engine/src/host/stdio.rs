@@ -29,7 +29,7 @@ use crate::program::RequestId;
 const MAX_LINE_BYTES: usize = 8 * 1024;
 
 /// Stands for "no request" in [`Speaker::request`].
-const NO_REQUEST: u64 = u64::MAX;
+const NO_REQUEST: u64 = RequestId::NONE.0;
 
 /// On whose behalf a guest speaks.
 pub(crate) struct Speaker {
