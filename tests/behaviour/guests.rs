@@ -29,6 +29,10 @@ async fn every_guest_is_answered_by_every_worker_or_refused() {
             }
             guests::ECHO => answers(*guest, Ask::post("/").body("ping"), "ping", &upstream).await,
             guests::MISBEHAVE => answers(*guest, Ask::get("/"), "ok\n", &upstream).await,
+            guests::OFFLOAD | guests::OFFLOAD_P2 => {
+                let ask = Ask::post("/primes").body("100");
+                answers(*guest, ask, "25", &upstream).await;
+            }
             guests::WITNESS => answers(*guest, Ask::get("/"), "instance=", &upstream).await,
             guests::FETCH => {
                 let ask = Ask::fetch(&upstream.url("/"));

@@ -113,7 +113,7 @@ async fn a_hundred_reloads_under_load_fail_nothing() {
 /// What makes a reload fail, how that is done, and what the server names then.
 type Failure = (&'static str, fn(&Server), &'static str);
 
-const FAILURES: [Failure; 9] = [
+const FAILURES: [Failure; 12] = [
     ("a syntax error", |server| server.configure("[[route]\n"), "remuda.toml"),
     ("an unknown key", |server| server.configure("[wrokers]\ncount = 1\n"), "workers"),
     ("a missing component", |server| server.configure(&without("app")), "missing.wasm"),
@@ -122,6 +122,9 @@ const FAILURES: [Failure; 9] = [
     ("no handler", |server| server.install(guests::NOT_HTTP, APP), APP),
     ("no instance", |server| server.configure(&without_memory()), "memory"),
     ("no time to boot", |server| server.configure(&in_no_time()), "boot"),
+    ("a trap in startup", |server| server.configure(&with_startup("trap")), "in its startup"),
+    ("an error of startup", |server| server.configure(&with_startup("error no keys")), "no keys"),
+    ("a startup without end", |server| server.configure(&with_startup("spin")), "startup_timeout"),
     ("no file", |server| server.remove("remuda.toml"), "remuda.toml"),
 ];
 
@@ -142,6 +145,21 @@ fn without_memory() -> String {
 
 fn in_no_time() -> String {
     format!("[workers]\nboot_timeout = \"1ms\"\n{}", version(2))
+}
+
+/// What its first instance does in its hook.
+fn with_startup(what: &str) -> String {
+    format!(
+        r#"
+        {}
+        [[route]]
+        path = "/hooked"
+        component = "[guests]/offload-p2.wasm"
+        env = {{ STARTUP = "{what}" }}
+        instances = {{ startup_timeout = "100ms" }}
+        "#,
+        version(2)
+    )
 }
 
 const ROUNDS: usize = 20;

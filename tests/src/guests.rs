@@ -25,12 +25,16 @@ pub const HELLO_P2: Guest = Guest { name: "hello-p2" };
 pub const MISBEHAVE: Guest = Guest { name: "misbehave" };
 /// A command, no handler.
 pub const NOT_HTTP: Guest = Guest { name: "not-http" };
-
+/// Leaves its work to jobs, and has hooks (0.3).
+pub const OFFLOAD: Guest = Guest { name: "offload" };
+/// Leaves its work to jobs, and has hooks (0.2).
+pub const OFFLOAD_P2: Guest = Guest { name: "offload-p2" };
 /// Tells which instance answered, and what else that instance does (0.3).
 pub const WITNESS: Guest = Guest { name: "witness" };
 
 /// Every guest there is.
-pub const ALL: &[Guest] = &[ECHO, FETCH, HELLO, HELLO_P2, MISBEHAVE, NOT_HTTP, WITNESS];
+pub const ALL: &[Guest] =
+    &[ECHO, FETCH, HELLO, HELLO_P2, MISBEHAVE, NOT_HTTP, OFFLOAD, OFFLOAD_P2, WITNESS];
 
 impl Guest {
     /// The component's file.

@@ -143,6 +143,21 @@ pub fn processors(pid: Pid) -> Vec<usize> {
     (0..CpuSet::MAX_CPU).filter(|processor| set.is_set(*processor)).collect()
 }
 
+/// How many threads it has.
+///
+/// # Panics
+/// When it has gone.
+#[must_use]
+pub fn threads(pid: Pid) -> usize {
+    fs::read_dir(folder(pid).join("task")).expect("a running process").count()
+}
+
+/// How many files it has open.
+#[must_use]
+pub fn descriptors(pid: Pid) -> usize {
+    open_files(pid).len()
+}
+
 /// What its open files are: paths, or `socket:[INODE]`. Empty if it has gone.
 fn open_files(pid: Pid) -> Vec<PathBuf> {
     let descriptors = fs::read_dir(folder(pid).join("fd")).into_iter().flatten().flatten();

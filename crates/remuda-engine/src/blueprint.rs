@@ -10,9 +10,7 @@ use wasmtime::{
     component::{ComponentExportIndex, InstancePre},
 };
 use wasmtime_wasi_http::{
-    handler::Proxy,
-    p2::bindings::ProxyIndices,
-    p3::bindings::ServiceIndices,
+    handler::Proxy, p2::bindings::ProxyIndices, p3::bindings::ServiceIndices,
 };
 
 use crate::{component::HandlerWorld, host::HostState};

@@ -151,9 +151,8 @@ impl Job {
         instance.store.data_mut().is_job = true;
         let call = instance.call::<_, Outcome>(entry, (name.clone(), payload));
         let called = template.in_turns_of(&allowance, call).await;
-        let (outcome,) = called.map_err(|error| {
-            Fault::from_call(&error, instance.store.data().limiter.refused())
-        })?;
+        let (outcome,) = called
+            .map_err(|error| Fault::from_call(&error, instance.store.data().limiter.refused()))?;
         outcome.map_err(|error| match error {
             GuestError::UnknownJob => JobError::Unknown(name),
             GuestError::Failed(why) => JobError::Failed(why),

@@ -164,11 +164,10 @@ mod tests {
     async fn whoever_waits_gets_the_place_that_becomes_free() {
         let (pool, patience) = (Pool::of(1), Patience::new(1, WAIT));
         let first = pool.make().expect("a place");
-        let (second, third, ()) =
-            tokio::join!(pool.wait(&patience), pool.wait(&patience), async {
-                assert_eq!(patience.waiting(), 1);
-                drop(first);
-            });
+        let (second, third, ()) = tokio::join!(pool.wait(&patience), pool.wait(&patience), async {
+            assert_eq!(patience.waiting(), 1);
+            drop(first);
+        });
         second.expect("the place of the first");
         assert_eq!(third.err(), Some(Fault::QueueFull));
         assert_eq!(patience.waiting(), 0);
