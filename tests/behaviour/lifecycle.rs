@@ -69,7 +69,7 @@ async fn shutdown_is_called_once_when_an_instance_is_retired() {
     for guest in GUESTS {
         let mut server = hooked(guest).flag("--instance-max-requests", "2").start().await;
         for _ in 0..6 {
-            server.get("/").await.ok();
+            assert_eq!(server.get("/").await.status, 200);
         }
         wait_for_printed(&server, "shutdown done", 3).await;
         ends_with(&mut server, 0, guest.name).await;
@@ -124,7 +124,7 @@ async fn a_shutdown_without_end_does_not_hold_up_the_end() {
     for guest in GUESTS {
         let builder = hooked(guest).flag("--env", "SHUTDOWN=spin");
         let mut server = builder.flag("--instance-shutdown-timeout", "200ms").start().await;
-        server.get("/").await.ok();
+        assert_eq!(server.get("/").await.status, 200);
         server.terminate();
         let (elapsed, code) = timed(server.exit_code()).await;
         assert_eq!(code, Some(0), "{}", guest.name);
@@ -144,7 +144,7 @@ async fn what_is_idle_is_shut_down_also_when_something_else_never_ends() {
         let head = "POST /sleep HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\n60000";
         stuck.send(head).await;
         wait_for_printed(&server, "job sleeps", 1).await;
-        server.get("/").await.ok();
+        assert_eq!(server.get("/").await.status, 200);
         assert_eq!(printed(&server, "startup done"), 2, "{}", guest.name);
         ends_with(&mut server, 1, guest.name).await;
     }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use remuda_config::{Config, Route};
-use tokio::{runtime::Handle, sync::Semaphore, task::JoinHandle};
+use tokio::{runtime::Handle, sync::Semaphore};
 use tokio_util::task::TaskTracker;
 
 use crate::{
@@ -57,14 +57,6 @@ impl Shared {
     /// thread this is.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.tasks.spawn_on(task, &self.event_loop);
-    }
-
-    /// The same for something that has a result.
-    pub(crate) fn start_task<T: Send + 'static>(
-        &self,
-        task: impl Future<Output = T> + Send + 'static,
-    ) -> JoinHandle<T> {
-        self.tasks.spawn_on(task, &self.event_loop)
     }
 
     /// As [`Self::spawn`] for the end of an instance, see [`Engine::hooks_finished`].

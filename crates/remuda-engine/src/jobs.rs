@@ -18,10 +18,13 @@ use tokio::{
     sync::{Semaphore, SemaphorePermit},
     time::timeout_at,
 };
-use tokio_util::task::AbortOnDropHandle;
 use wasmtime::component::{ComponentExportIndex, ComponentType, Lift};
 
-use crate::{Fault, RequestId, call::Allowance, program::Template};
+use crate::{
+    Fault, RequestId,
+    call::{Allowance, Counted, errand},
+    program::Template,
+};
 
 /// Jobs of one route that have an instance at the same time. More than there are threads, so
 /// that short ones take turns with long ones.
@@ -32,12 +35,19 @@ pub(crate) struct JobPlaces {
     places: Semaphore,
     waiting: AtomicUsize,
     queue: usize,
+    running: AtomicUsize,
 }
 
 impl JobPlaces {
     /// Places of which at most so many jobs wait for one.
     pub(crate) fn new(queue: usize) -> Self {
-        Self { places: Semaphore::new(AT_ONCE), waiting: AtomicUsize::new(0), queue }
+        let (waiting, running) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Self { places: Semaphore::new(AT_ONCE), waiting, queue, running }
+    }
+
+    /// Jobs that run, or wait for a thread.
+    pub(crate) fn running(&self) -> usize {
+        self.running.load(Ordering::Relaxed)
     }
 
     /// First come, first served.
@@ -111,9 +121,7 @@ impl Job {
         };
         let running = async move {
             let _place = template.job_places.take().await?;
-            // In a task: the guest that waits for it must not be charged with it.
-            let task = template.engine.start_task(self.run_here(entry, deadline));
-            AbortOnDropHandle::new(task).await.unwrap_or(Err(JobError::Deadline))
+            self.run_away(entry, deadline).await
         };
         let in_time = async move {
             match deadline {
@@ -136,7 +144,8 @@ impl Job {
         }
     }
 
-    async fn run_here(
+    /// On the blocking executor. The guest that waits for it is charged with nothing.
+    async fn run_away(
         self,
         entry: ComponentExportIndex,
         deadline: Option<Instant>,
@@ -147,12 +156,17 @@ impl Job {
         if deadline.is_none() {
             allowance.answered();
         }
-        let mut instance = template.instantiate(Some(Arc::clone(&allowance))).await?;
-        instance.store.data_mut().is_job = true;
-        let call = instance.call::<_, Outcome>(entry, (name.clone(), payload));
-        let called = template.in_turns_of(&allowance, call).await;
-        let (outcome,) = called
-            .map_err(|error| Fault::from_call(&error, instance.store.data().limiter.refused()))?;
+        let (ours, request, job) = (Arc::clone(&template), Arc::clone(&allowance), name.clone());
+        let run = async move {
+            let _running = Counted::new(&ours.job_places.running);
+            let mut instance = ours.instantiate(Some(request)).await?;
+            instance.store.data_mut().is_job = true;
+            let called = instance.call::<_, Outcome>(entry, (job, payload)).await;
+            called
+                .map(|(outcome,)| outcome)
+                .map_err(|error| Fault::from_call(&error, instance.store.data().limiter.refused()))
+        };
+        let outcome = errand(&template, &template.job_site, Some(allowance), run).await?;
         outcome.map_err(|error| match error {
             GuestError::UnknownJob => JobError::Unknown(name),
             GuestError::Failed(why) => JobError::Failed(why),
@@ -166,7 +180,9 @@ impl From<Fault> for JobError {
             Fault::CpuTime(_) => Self::CpuTime,
             Fault::Deadline => Self::Deadline,
             Fault::MemoryLimit => Self::Memory,
-            Fault::NoCapacity(_) | Fault::NoRoom(_) | Fault::QueueFull => Self::QueueFull,
+            Fault::NoCapacity(_) | Fault::NoRoom(_) | Fault::NoThread | Fault::QueueFull => {
+                Self::QueueFull
+            }
             other => Self::Trapped(other.to_string()),
         }
     }

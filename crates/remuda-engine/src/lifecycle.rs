@@ -12,8 +12,14 @@ use std::{
 };
 
 use tokio::time::timeout;
+use wasmtime::component::ComponentExportIndex;
 
-use crate::{Fault, blueprint::Hooks, call::Instance, program::Template};
+use crate::{
+    Fault,
+    blueprint::Hooks,
+    call::{Instance, errand},
+    program::Template,
+};
 
 /// The pause after a startup that failed; it doubles with each one that follows.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -41,9 +47,10 @@ impl Failures {
         Some((fault.clone(), left))
     }
 
-    fn note(&self, result: &Result<(), Fault>) {
+    /// How a startup went.
+    fn note(&self, fault: Option<&Fault>) {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *last = result.as_ref().err().map(|fault| {
+        *last = fault.map(|fault| {
             // Those that were under way at the same time count once.
             let pause = match &*last {
                 Some(before) if before.at.elapsed() < before.pause => before.pause,
@@ -65,37 +72,48 @@ impl Template {
     ///
     /// # Errors
     /// When it cannot be made, its startup fails, or one failed just before.
-    pub(crate) async fn start(&self) -> Result<Instance, Fault> {
+    pub(crate) async fn start(self: &Arc<Self>) -> Result<Instance, Fault> {
         if let Some((fault, _)) = self.failures.pause() {
             return Err(fault);
         }
-        let mut instance = self.instantiate(None).await?;
-        if self.has_hooks() {
-            let started = self.start_up(&mut instance).await;
-            self.failures.note(&started);
-            started?;
-            instance.started = true;
+        let instance = self.instantiate(None).await?;
+        let Some(Hooks { startup, .. }) = self.blueprint.hooks else { return Ok(instance) };
+        let started = self.start_up(instance, startup).await;
+        // That all threads are busy says nothing of the component.
+        if started.as_ref().err() != Some(&Fault::NoThread) {
+            self.failures.note(started.as_ref().err());
         }
-        Ok(instance)
+        started
     }
 
-    async fn start_up(&self, instance: &mut Instance) -> Result<(), Fault> {
-        let Some(Hooks { startup, .. }) = self.blueprint.hooks else { return Ok(()) };
+    async fn start_up(
+        self: &Arc<Self>,
+        mut instance: Instance,
+        startup: ComponentExportIndex,
+    ) -> Result<Instance, Fault> {
         let limit = self.readiness.startup_timeout;
-        let call = instance.call::<_, (Result<(), String>,)>(startup, ());
-        match timeout(limit, self.in_turns(call)).await {
-            Err(_) => Err(Fault::Startup(format!(
-                "it took longer than instances.startup_timeout ({limit:?})"
-            ))),
-            Ok(Ok((Ok(()),))) => Ok(()),
-            Ok(Ok((Err(explanation),))) => Err(Fault::Startup(shortened(explanation))),
-            Ok(Err(error)) => {
-                match Fault::from_call(&error, instance.store.data().limiter.refused()) {
-                    Fault::Trap(reason) => Err(Fault::Trap(format!("in its startup: {reason}"))),
-                    other => Err(other),
+        let run = async move {
+            let call = instance.call::<_, (Result<(), String>,)>(startup, ());
+            match call.await {
+                Ok((Ok(()),)) => {
+                    instance.started = true;
+                    Ok(instance)
+                }
+                Ok((Err(explanation),)) => Err(Fault::Startup(shortened(explanation))),
+                Err(error) => {
+                    let refused = instance.store.data().limiter.refused();
+                    Err(match Fault::from_call(&error, refused) {
+                        Fault::Trap(reason) => Fault::Trap(format!("in its startup: {reason}")),
+                        other => other,
+                    })
                 }
             }
-        }
+        };
+        let started = timeout(limit, errand(self, &self.site, None, run)).await;
+        started.unwrap_or_else(|_| {
+            let setting = "instances.startup_timeout";
+            Err(Fault::Startup(format!("it took longer than {setting} ({limit:?})")))
+        })
     }
 
     /// Ends an instance that nobody uses any more, and that has never failed.
@@ -126,7 +144,17 @@ impl Template {
             return;
         }
         let template = Arc::clone(self);
-        self.engine.spawn_hook(async move { template.shut_down(&mut instance).await });
+        self.engine.spawn_hook(async move {
+            let (ours, site) = (Arc::clone(&template), Arc::clone(&template.site));
+            let run = async move {
+                ours.shut_down(&mut instance).await;
+                Ok(())
+            };
+            if let Err(fault) = errand(&template, &site, None, run).await {
+                let route = &**template.route();
+                tracing::warn!(route, %fault, "shutdown of an instance failed");
+            }
+        });
     }
 }
 
@@ -146,12 +174,12 @@ mod tests {
     fn after_a_failure_there_is_a_pause_that_grows() {
         let failures = Failures::default();
         assert!(failures.pause().is_none());
-        let failed = Err(Fault::Startup("no".to_owned()));
+        let failed = Fault::Startup("no".to_owned());
         let mut pauses = Vec::new();
         for _ in 0..10 {
-            failures.note(&failed);
+            failures.note(Some(&failed));
             let (fault, left) = failures.pause().expect("a pause");
-            assert_eq!(fault, Fault::Startup("no".to_owned()));
+            assert_eq!(fault, failed);
             // It is over.
             let mut last = failures.0.lock().expect("no panic");
             let last = last.as_mut().expect("a failure");
@@ -161,16 +189,16 @@ mod tests {
         }
         assert_eq!(pauses[..3], [1, 2, 4].map(|factor| FIRST_PAUSE * factor));
         assert_eq!(pauses[9], LONGEST_PAUSE);
-        failures.note(&Ok(()));
+        failures.note(None);
         assert!(failures.pause().is_none());
     }
 
     #[test]
     fn failures_at_the_same_time_are_one() {
         let failures = Failures::default();
-        let failed = Err(Fault::Startup("no".to_owned()));
-        failures.note(&failed);
-        failures.note(&failed);
+        let failed = Fault::Startup("no".to_owned());
+        failures.note(Some(&failed));
+        failures.note(Some(&failed));
         let (_, left) = failures.pause().expect("a pause");
         assert!(left <= FIRST_PAUSE);
     }

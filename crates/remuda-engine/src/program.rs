@@ -8,7 +8,7 @@ use std::{
         Arc, Weak,
         atomic::{AtomicU64, Ordering},
     },
-    task::{Context, Poll},
+    task::Context,
     time::{Duration, Instant},
 };
 
@@ -104,6 +104,7 @@ pub(crate) struct Template {
     pub(crate) after_response_timeout: Duration,
     pub(crate) engine: Arc<Shared>,
     pub(crate) site: Arc<Site>,
+    pub(crate) job_site: Arc<Site>,
     /// Nanoseconds of CPU that all guests have used.
     used: AtomicU64,
 }
@@ -153,7 +154,13 @@ impl Template {
         store.epoch_deadline_callback(epoch::on_epoch);
         match self.in_turns(self.blueprint.build(&mut store)).await {
             Ok(parts) => Ok(Instance::new(store, parts, place)),
-            Err(error) => Err(Fault::from_instantiation(&error, store.data().limiter.refused())),
+            Err(error) => {
+                let fault = Fault::from_instantiation(&error, store.data().limiter.refused());
+                if let Fault::NoCapacity(_) = fault {
+                    place.was_none();
+                }
+                Err(fault)
+            }
         }
     }
 
@@ -165,25 +172,6 @@ impl Template {
             let (polled, used) = self.engine.ticker.turn(who, || running.as_mut().poll(cx));
             self.count(used.all);
             polled
-        })
-        .await
-    }
-
-    /// The same for somebody: it is charged, and ended when it has nothing left.
-    pub(crate) async fn in_turns_of<T>(
-        &self,
-        allowance: &Allowance,
-        running: impl Future<Output = wasmtime::Result<T>>,
-    ) -> wasmtime::Result<T> {
-        let mut running = pin!(running);
-        let who = || (Arc::clone(self.route()), Some(allowance.id));
-        std::future::poll_fn(|cx: &mut Context<'_>| {
-            let (polled, used) = self.engine.ticker.turn(who, || running.as_mut().poll(cx));
-            self.count(used.all);
-            match allowance.charge(used.uncharged) {
-                Err(stop) if polled.is_pending() => Poll::Ready(Err(stop.into())),
-                _ => polled,
-            }
         })
         .await
     }
@@ -219,6 +207,7 @@ impl Program {
             memory: route.limits.memory,
             outbound: Arc::clone(&engine.shared.outbound),
         };
+        let site = engine.site(route);
         let template = Arc::new_cyclic(|template: &Weak<Template>| Template {
             wasmtime: wasmtime.clone(),
             blueprint,
@@ -232,7 +221,8 @@ impl Program {
             cpu_time: route.limits.cpu_time,
             after_response_timeout: route.limits.after_response_timeout,
             engine: Arc::clone(&engine.shared),
-            site: Arc::new(engine.site(route)),
+            job_site: Arc::new(site.for_jobs()),
+            site: Arc::new(site),
             used: AtomicU64::new(0),
         });
         let instances = effective_instances(handler, template.has_hooks(), route);
@@ -289,18 +279,29 @@ impl Program {
     /// How many instances there are now.
     #[must_use]
     pub fn instance_counts(&self) -> InstanceCounts {
-        match &self.inner.pool {
+        let InstanceCounts { busy, idle } = match &self.inner.pool {
             Pool::Single(pool) => pool.instance_counts(),
             Pool::Shared(pool) => pool.instance_counts(),
+        };
+        InstanceCounts { busy: busy + self.template().job_places.running(), idle }
+    }
+
+    /// Retires all idle instances, and waits for their hooks with
+    /// [`Engine::hooks_finished`]. No request will come.
+    pub fn close(&self) {
+        match &self.inner.pool {
+            Pool::Single(pool) => pool.close(),
+            Pool::Shared(pool) => pool.close(),
         }
     }
 
     /// What guests have used so far.
     #[must_use]
     pub fn usage(&self) -> Usage {
-        let Template { used, site, .. } = self.template();
+        let Template { used, site, job_site: jobs, .. } = self.template();
         let cpu_time = Duration::from_nanos(used.load(Ordering::Relaxed));
-        Usage { cpu_time, offloads: site.offloads(), waited: site.waited() }
+        let offloads = site.offloads() + jobs.offloads();
+        Usage { cpu_time, offloads, waited: site.waited() + jobs.waited() }
     }
 
     /// How many requests that have a place wait for room for their instance.

@@ -32,7 +32,7 @@ pub(crate) trait Herd: Send + Sync {
 }
 
 /// An instance's place, free when dropped.
-pub(crate) struct Place(Arc<Room>);
+pub(crate) struct Place(Option<Arc<Room>>);
 
 /// How a route's requests wait for room.
 pub(crate) struct Patience {
@@ -43,7 +43,7 @@ pub(crate) struct Patience {
 
 impl Room {
     pub(crate) fn place(self: &Arc<Self>) -> Place {
-        Place(Arc::clone(self))
+        Place(Some(Arc::clone(self)))
     }
 
     /// Asks this herd too when there is no room.
@@ -88,9 +88,18 @@ impl Room {
     }
 }
 
+impl Place {
+    /// There was no room; nothing becomes free.
+    pub(crate) fn was_none(mut self) {
+        self.0 = None;
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.freed.notify_one();
+        if let Some(room) = &self.0 {
+            room.freed.notify_one();
+        }
     }
 }
 
@@ -146,11 +155,13 @@ mod tests {
         }
 
         fn make(&self) -> Result<Made, Fault> {
+            let place = self.room.place();
             if self.left.load(Ordering::Relaxed) == 0 {
+                place.was_none();
                 return Err(Fault::NoCapacity("full".to_owned()));
             }
             self.left.fetch_sub(1, Ordering::Relaxed);
-            Ok(Made { left: Arc::clone(&self.left), _place: self.room.place() })
+            Ok(Made { left: Arc::clone(&self.left), _place: place })
         }
 
         async fn wait(&self, patience: &Patience) -> Result<Made, Fault> {

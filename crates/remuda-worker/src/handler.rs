@@ -35,6 +35,13 @@ impl Programs {
         self.routes.iter().map(|(_, program)| program.waiting()).sum()
     }
 
+    /// Retires all idle instances; no request will come.
+    pub(crate) fn close(&self) {
+        for (_, program) in &self.routes {
+            program.close();
+        }
+    }
+
     /// Retires instances that nobody has needed for a while.
     pub(crate) fn sweep(&self) {
         for (_, program) in &self.routes {

@@ -155,7 +155,10 @@ async fn serve_and_drain(life: Life, orders: ControlReader<ToWorker>, outbox: Ou
     };
     if !in_time {
         tracing::warn!(?grace, "requests were still in flight after shutdown.graceful_timeout");
-        // They have no part in it: their instances end with their hooks.
+        // Idle instances have no part in that, and end with their hooks.
+        if let Some(programs) = figures.programs.upgrade() {
+            programs.close();
+        }
         let _ = timeout(LAST_HOOKS, engine.hooks_finished()).await;
     }
     outbox.snapshot(figures.snapshot());

@@ -52,10 +52,10 @@ impl Instance {
 }
 
 /// Counts while it lives.
-pub(super) struct Counted<C: std::ops::Deref<Target = AtomicUsize>>(C);
+pub(crate) struct Counted<C: std::ops::Deref<Target = AtomicUsize>>(C);
 
 impl<C: std::ops::Deref<Target = AtomicUsize>> Counted<C> {
-    pub(super) fn new(counter: C) -> Self {
+    pub(crate) fn new(counter: C) -> Self {
         counter.fetch_add(1, Ordering::Relaxed);
         Self(counter)
     }

@@ -13,6 +13,7 @@
 
 mod allowance;
 mod body;
+mod errand;
 mod floor;
 mod instance;
 mod outgoing;
@@ -22,6 +23,7 @@ mod single;
 
 pub(crate) use allowance::{Allowance, Exhausted, Stop};
 pub use body::GuestBody;
-pub(crate) use instance::{Instance, Reuse};
+pub(crate) use errand::errand;
+pub(crate) use instance::{Counted, Instance, Reuse};
 pub(crate) use shared::SharedPool;
 pub(crate) use single::SinglePool;

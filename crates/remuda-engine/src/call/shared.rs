@@ -193,11 +193,17 @@ impl SharedPool {
     fn reserve(self: &Arc<Self>, allowance: &Arc<Allowance>) -> Option<(Lease, Jobs)> {
         let reserved = {
             let mut open = self.open();
-            open.retain(|handle| {
-                !handle.state.is_retired() && self.reuse.allows_another(handle.served)
-            });
-            let handle = open.iter_mut().rev().find(|handle| handle.state.has_place(self.reuse));
-            handle.map(|handle| (self.lease(handle, allowance), handle.jobs.clone()))
+            open.retain(|handle| !handle.state.is_retired());
+            let at = open.iter().rposition(|handle| handle.state.has_place(self.reuse));
+            at.map(|at| {
+                let handle = &mut open[at];
+                let reserved = (self.lease(handle, allowance), handle.jobs.clone());
+                // After its last request nothing is to be waited for.
+                if !self.reuse.allows_another(handle.served) {
+                    open.remove(at);
+                }
+                reserved
+            })
         };
         refill(self);
         reserved
@@ -211,6 +217,16 @@ impl SharedPool {
             state: Arc::clone(&handle.state),
             allowance: Arc::clone(allowance),
             completed: false,
+        }
+    }
+
+    /// Retires all idle instances.
+    pub(crate) fn close(&self) {
+        let idle: Vec<Handle> =
+            self.open().extract_if(.., |handle| handle.state.is_idle()).collect();
+        for handle in idle {
+            let ended = handle.state.ended.clone();
+            self.template.engine.spawn_hook(async move { ended.cancelled().await });
         }
     }
 

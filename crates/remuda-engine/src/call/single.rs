@@ -144,6 +144,14 @@ impl SinglePool {
     }
 }
 
+impl SinglePool {
+    /// Retires all idle instances.
+    pub(crate) fn close(&self) {
+        let idle = std::mem::take(&mut *self.idle());
+        idle.into_iter().for_each(|instance| self.template.retire(instance));
+    }
+}
+
 impl Stock for SinglePool {
     fn floor(&self) -> &Floor {
         &self.floor
@@ -175,8 +183,7 @@ impl Herd for SinglePool {
 
 impl Drop for SinglePool {
     fn drop(&mut self) {
-        let idle = std::mem::take(&mut *Self::idle(self));
-        idle.into_iter().for_each(|instance| self.template.retire(instance));
+        self.close();
     }
 }
 

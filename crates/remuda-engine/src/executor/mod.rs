@@ -73,6 +73,12 @@ impl Site {
         Self { blocking, turns, route, executor, offload_after, offloads, waited }
     }
 
+    /// For what the same route has run on the blocking executor from the beginning.
+    pub(crate) fn for_jobs(&self) -> Self {
+        let blocking = Arc::clone(&self.blocking);
+        Self::new(blocking, self.route, Executor::Blocking, self.offload_after)
+    }
+
     /// Calls that have begun to wait for a thread, each as often as it has.
     pub(crate) fn offloads(&self) -> u64 {
         self.offloads.load(Ordering::Relaxed)
