@@ -11,12 +11,12 @@ use std::{
 };
 
 use remuda_config::{Config, Route};
-use tokio::{runtime::Handle, sync::Semaphore};
+use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
 use crate::{
     epoch::{LongTurn, Ticker},
-    executor::{BlockingExecutor, Site},
+    executor::{Executors, Site},
     outbound::Outbound,
     program::Program,
     room::Room,
@@ -41,8 +41,7 @@ pub(crate) struct Runtime {
 
 /// The parts that calls need while they run.
 pub(crate) struct Shared {
-    pub(crate) blocking: Arc<BlockingExecutor>,
-    turns: Arc<Semaphore>,
+    pub(crate) executors: Executors,
     pub(crate) ticker: Ticker,
     pub(crate) outbound: Arc<Outbound>,
     /// Instances that drive themselves, and guests that work on after their response.
@@ -135,8 +134,7 @@ impl Engine {
         let outbound = Outbound::build(&config.outbound).map_err(EngineError::Outbound)?;
         let (threads, queue) = (config.workers.blocking_threads, config.workers.blocking_queue);
         let shared = Shared {
-            blocking: Arc::new(BlockingExecutor::new(threads, queue)),
-            turns: Arc::new(Semaphore::new(1)),
+            executors: Executors::new(threads, queue),
             ticker,
             outbound: Arc::new(outbound),
             tasks: TaskTracker::new(),
@@ -158,15 +156,14 @@ impl Engine {
     /// Where the guests of another route run.
     pub(crate) fn site(&self, route: &Route) -> Site {
         let number = self.routes.fetch_add(1, Ordering::Relaxed);
-        let Shared { blocking, turns, .. } = &*self.shared;
-        let executors = (Arc::clone(blocking), Arc::clone(turns));
+        let executors = self.shared.executors.clone();
         Site::new(executors, number, route.executor, route.offload_after)
     }
 
     /// What the blocking executor does now.
     #[must_use]
     pub fn blocking(&self) -> BlockingLoad {
-        let blocking = &self.shared.blocking;
+        let blocking = &self.shared.executors.blocking;
         BlockingLoad { busy: blocking.busy(), waiting: blocking.waiting() }
     }
 
@@ -207,6 +204,6 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        self.shared.blocking.stop();
+        self.shared.executors.blocking.stop();
     }
 }

@@ -47,12 +47,28 @@ pub(crate) struct Ran {
     pub(crate) interrupted: bool,
 }
 
+/// What the guests of all routes run on.
+#[derive(Clone, Debug)]
+pub(crate) struct Executors {
+    pub(crate) blocking: Arc<BlockingExecutor>,
+    /// The one turn on the event loop for guests that were interrupted there.
+    turns: Arc<Semaphore>,
+}
+
+impl Executors {
+    /// With a blocking executor for at most so many threads, and so many guests that wait.
+    ///
+    /// Must be called within a Tokio runtime.
+    pub(crate) fn new(threads: usize, waiting: usize) -> Self {
+        let blocking = Arc::new(BlockingExecutor::new(threads, waiting));
+        Self { blocking, turns: Arc::new(Semaphore::new(1)) }
+    }
+}
+
 /// Where the guests of a route run, and how often they were moved.
 #[derive(Debug)]
 pub(crate) struct Site {
-    blocking: Arc<BlockingExecutor>,
-    /// The one turn on the event loop for guests that were interrupted there.
-    turns: Arc<Semaphore>,
+    executors: Executors,
     /// Routes take turns by this.
     route: usize,
     executor: Executor,
@@ -64,19 +80,19 @@ pub(crate) struct Site {
 
 impl Site {
     pub(crate) fn new(
-        (blocking, turns): (Arc<BlockingExecutor>, Arc<Semaphore>),
+        executors: Executors,
         route: usize,
         executor: Executor,
         offload_after: Duration,
     ) -> Self {
         let (offloads, waited) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { blocking, turns, route, executor, offload_after, offloads, waited }
+        Self { executors, route, executor, offload_after, offloads, waited }
     }
 
     /// For what the same route has run on the blocking executor from the beginning.
     pub(crate) fn for_jobs(&self) -> Self {
-        let blocking = Arc::clone(&self.blocking);
-        Self::new(blocking, self.route, Executor::Blocking, self.offload_after)
+        let executors = self.executors.clone();
+        Self::new(executors, self.route, Executor::Blocking, self.offload_after)
     }
 
     /// Calls that have begun to wait for a thread, each as often as it has.

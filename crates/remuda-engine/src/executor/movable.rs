@@ -141,7 +141,7 @@ impl<W: Work> Movable<W> {
     /// next, which is after that.
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.turn = None;
-        let turns = &self.site.turns;
+        let turns = &self.site.executors.turns;
         let queue = self.queue.get_or_insert_with(|| PollSemaphore::new(Arc::clone(turns)));
         self.turn = ready!(queue.poll_acquire(cx));
         Poll::Ready(())
@@ -152,7 +152,7 @@ impl<W: Work> Movable<W> {
         let trip = before.unwrap_or_else(|| Trip::new(Arc::clone(&self.site)));
         trip.depart(work);
         let job = Arc::clone(&trip) as Arc<dyn Job>;
-        if self.site.blocking.submit(job, is_new).is_err() {
+        if self.site.executors.blocking.submit(job, is_new).is_err() {
             return Err(trip.turn_back());
         }
         self.site.offloads.fetch_add(1, Ordering::Relaxed);
@@ -265,7 +265,7 @@ impl<W: Work> Trip<W> {
         drop(station);
         if let Station::Waits(_) = &ended {
             let job = Arc::clone(&self) as Arc<dyn Job>;
-            site.blocking.forget(&job);
+            site.executors.blocking.forget(&job);
         }
         drop(ended);
         drop(held);
