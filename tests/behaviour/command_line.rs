@@ -51,6 +51,21 @@ async fn check_prints_what_is_imported_and_granted() {
     "#);
 }
 
+#[tokio::test]
+async fn check_tells_hooks_and_jobs() {
+    for guest in [guests::OFFLOAD, guests::OFFLOAD_P2] {
+        let check = Cli::remuda("check --instance-startup-timeout 7s").arg(guest.path());
+        let report = squeezed(&check.shared_cache().run().await.succeeded());
+        for line in [
+            "hooks  startup in 7s, shutdown in 5s",
+            "jobs  run by those that import remuda:runtime/offload",
+            "remuda:runtime/offload@0.1.0  jobs, each with limits.cpu_time and limits.memory for itself",
+        ] {
+            assert!(report.contains(line), "{}: {report}", guest.name);
+        }
+    }
+}
+
 /// What is said of a route, without the imports that every guest has, and without versions
 /// and order: they come from the compiler that has built it.
 fn route(report: &str) -> String {
@@ -131,7 +146,10 @@ async fn check_prints_the_settings_and_where_they_come_from() {
     route[0].component  [guests]/hello.wasm  COMPONENT
     route[0].executor  auto  default
     route[0].offload_after  5ms  default
-    route[0].instances.mode  auto  default: fresh for 0.2, reuse for 0.3
+    route[0].instances.mode  auto  default: fresh for 0.2 without lifecycle hooks, else reuse
+    route[0].instances.min_idle  auto  default
+    route[0].instances.startup_timeout  30s  default
+    route[0].instances.shutdown_timeout  5s  default
     route[0].env  none  default
     route[0].mounts  none  default
     route[0].limits.concurrency  1000  default: the worker's

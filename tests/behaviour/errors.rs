@@ -69,9 +69,6 @@ table! {
     a_long_wait_in_the_queue: row(503, "queue_timeout", "connection_limit_reached")
         .guest(FETCH).flag("--limit-concurrency", "1").flag("--queue-timeout", "100ms")
         .while_one_is_held().asked(|_| Ask::get("/"));
-    no_room_for_an_instance: row(503, "memory_budget", "proxy_internal_error")
-        .config(crowded()).route("h0/").while_one_hangs("h0")
-        .asked(|_| Ask::get("/").host("h0"));
     a_guest_that_waits_for_ever: row(504, "deadline", "http_response_timeout")
         .guest(MISBEHAVE).flag("--request-timeout", "200ms").asked(|_| Ask::get("/never"));
     a_guest_that_burns_for_ever: row(504, "deadline", "http_response_timeout")
@@ -113,21 +110,6 @@ table! {
 
 const ONLY_API: &str = "[[route]]\npath = \"/api\"\ncomponent = \"[guests]/hello.wasm\"\n";
 
-/// As many routes as there is room for instances, each with an idle one: a second request of
-/// one route at the same time finds no room for another. A worker has room for fifty more
-/// than for its requests in flight.
-fn crowded() -> String {
-    let route = |number| {
-        format!(
-            "[[route]]\nhost = \"h{number}\"\ncomponent = \"[guests]/misbehave.wasm\"\n\
-             limits = {{ concurrency = 2 }}\n\
-             instances = {{ mode = \"reuse\", idle_timeout = \"1h\" }}\n"
-        )
-    };
-    let routes: String = (0..52).map(route).collect();
-    format!("[limits]\nconcurrency = 2\n{routes}")
-}
-
 /// An error, and how it comes about.
 struct Row {
     status: u16,
@@ -151,8 +133,6 @@ enum Before {
     Nothing,
     /// A request that waits for its upstream.
     Held,
-    /// A request to this host for what is never answered.
-    Hangs(&'static str),
 }
 
 /// How the error comes about.
@@ -225,10 +205,6 @@ impl Row {
         Self { before: Before::Held, ..self }
     }
 
-    fn while_one_hangs(self, host: &'static str) -> Self {
-        Self { before: Before::Hangs(host), ..self }
-    }
-
     fn asked(self, ask: fn(&Upstream) -> Ask) -> Self {
         Self { way: Way::Asked(ask), ..self }
     }
@@ -248,7 +224,7 @@ impl Row {
         let upstream = Upstream::start().await;
         let server = self.start(&upstream).await;
         let worker = server.worker();
-        let (_held, _hanging) = self.occupy(&server, &upstream).await;
+        let _held = self.occupy(&server, &upstream).await;
         let before = server.metrics().await;
         let mut count = 0.0;
         for protocol in self.protocols {
@@ -296,16 +272,10 @@ impl Row {
         builder.start().await
     }
 
-    async fn occupy(&self, server: &Server, upstream: &Upstream) -> (Option<Held>, Option<Raw>) {
+    async fn occupy(&self, server: &Server, upstream: &Upstream) -> Option<Held> {
         match self.before {
-            Before::Nothing => (None, None),
-            Before::Held => (Some(server.hold(upstream).await), None),
-            Before::Hangs(host) => {
-                let mut client = server.connect_raw().await;
-                let request = format!("GET /never HTTP/1.1\r\nhost: {host}\r\n\r\n");
-                client.send_and_see_it_read(request).await;
-                (None, Some(client))
-            }
+            Before::Nothing => None,
+            Before::Held => Some(server.hold(upstream).await),
         }
     }
 

@@ -18,12 +18,17 @@ struct Targets {
     success: &'static str,
     trap: &'static str,
     never: &'static str,
+    /// Burns for long enough to be moved.
+    burns: &'static str,
 }
 
-const MISBEHAVE: Targets = Targets { success: "/", trap: "/trap", never: "/never" };
-const WITNESS: Targets = Targets { success: "/", trap: "/break", never: "/wait?3600000" };
+const MISBEHAVE: Targets =
+    Targets { success: "/", trap: "/trap", never: "/never", burns: "/spin?ms=100" };
+const WITNESS: Targets =
+    Targets { success: "/", trap: "/break", never: "/wait?3600000", burns: "/spin?100" };
 
 async fn start(builder: Builder) -> Server {
+    let builder = builder.setting("workers.blocking_threads", "1");
     builder.flag("--request-timeout", "250ms").start().await
 }
 
@@ -60,6 +65,8 @@ async fn ask(server: &Server, targets: Targets, requests: usize) -> usize {
 }
 
 async fn leaves_nothing(name: &str, server: &Server, targets: Targets) {
+    // Blocking threads are started when they are needed, and stay.
+    server.get(targets.burns).await;
     ask(server, targets, WARM_UP).await;
     everything_is_back_to_zero(server).await;
     let worker = server.worker();

@@ -5,7 +5,7 @@ mod checklist;
 
 use std::{collections::BTreeMap, fmt::Write as _, path::Path};
 
-use remuda_config::{Config, Loaded, Route};
+use remuda_config::{Config, Loaded, Readiness, Route};
 use remuda_engine::component::{Compiled, compile};
 
 use super::{compile::failure, describe::print, effective};
@@ -52,16 +52,33 @@ fn describe(config: &Config, route: &Route, compiled: &Compiled) -> String {
     let mut text = format!("\nRoute {host}{}\n", route.path);
     let _ = writeln!(text, "  component  {}", route.component.display());
     let _ = writeln!(text, "  served as  {}", interfaces.handler);
+    if exports(compiled, LIFECYCLE) {
+        let Readiness { startup_timeout, shutdown_timeout, .. } = route.readiness;
+        let times = format!("startup in {startup_timeout:?}, shutdown in {shutdown_timeout:?}");
+        let _ = writeln!(text, "  hooks      {times}");
+    }
+    if exports(compiled, JOBS) {
+        let _ = writeln!(text, "  jobs       run by those that import {OFFLOAD}");
+    }
     text.push_str("  imports\n");
     let width = interfaces.imports.iter().map(String::len).max().unwrap_or_default();
     for import in &interfaces.imports {
-        let _ = writeln!(text, "    {import:width$}  {}", grant(config, route, import));
+        let _ = writeln!(text, "    {import:width$}  {}", grant(config, route, compiled, import));
     }
     text
 }
 
+const LIFECYCLE: &str = "remuda:runtime/lifecycle";
+const JOBS: &str = "remuda:runtime/jobs";
+const OFFLOAD: &str = "remuda:runtime/offload";
+
+fn exports(compiled: &Compiled, interface: &str) -> bool {
+    let mut names = compiled.interfaces.exports.iter();
+    names.any(|name| name.split('@').next() == Some(interface))
+}
+
 /// What is behind an imported interface.
-fn grant(config: &Config, route: &Route, import: &str) -> String {
+fn grant(config: &Config, route: &Route, compiled: &Compiled, import: &str) -> String {
     let name = import.split('@').next().unwrap_or(import);
     match name {
         "wasi:cli/environment" if route.env.is_empty() => "no variables; grant with env".to_owned(),
@@ -73,6 +90,10 @@ fn grant(config: &Config, route: &Route, import: &str) -> String {
         "wasi:cli/stdin" => "empty".to_owned(),
         "wasi:filesystem/preopens" | "wasi:filesystem/types" => mounts(route),
         "wasi:http/outgoing-handler" | "wasi:http/client" => outgoing(config),
+        OFFLOAD if exports(compiled, JOBS) => {
+            "jobs, each with limits.cpu_time and limits.memory for itself".to_owned()
+        }
+        OFFLOAD => "no jobs; the component exports none".to_owned(),
         _ if name.starts_with("wasi:sockets/") => "denied".to_owned(),
         _ => "granted".to_owned(),
     }

@@ -106,6 +106,16 @@ fn timeouts(config: &Config) -> Vec<Item> {
             "raise shutdown.graceful_timeout, or lower limits.request_timeout",
         ),
         item(
+            longest_startup(config) < config.workers.boot_timeout,
+            Verdict::Fail,
+            format!(
+                "a worker ({:?}) outlasts the startup of an instance ({:?})",
+                config.workers.boot_timeout,
+                longest_startup(config)
+            ),
+            "raise workers.boot_timeout, or lower instances.startup_timeout",
+        ),
+        item(
             config.limits.queue_timeout < shortest,
             Verdict::Fail,
             format!(
@@ -115,6 +125,11 @@ fn timeouts(config: &Config) -> Vec<Item> {
             "lower limits.queue_timeout",
         ),
     ]
+}
+
+fn longest_startup(config: &Config) -> Duration {
+    let startups = config.routes.iter().map(|route| route.readiness.startup_timeout);
+    startups.max().unwrap_or_default()
 }
 
 /// Who closes an idle connection last cannot lose a request on it (S25).
@@ -302,6 +317,7 @@ mod tests {
             ),
             (vec![("limits.request_timeout", "31s")], "shutdown.graceful_timeout"),
             (vec![("limits.queue_timeout", "30s")], "limits.queue_timeout"),
+            (vec![("workers.boot_timeout", "30s")], "instances.startup_timeout"),
         ] {
             let failed = failures(&flags, None, ENOUGH);
             assert!(failed.len() == 1 && failed[0].contains(named), "{failed:?}");
