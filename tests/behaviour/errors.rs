@@ -5,7 +5,7 @@
 
 use http::StatusCode;
 use remuda_tests::{
-    Ask, Broken, Connection, Held, Metrics, Protocol, Raw, Reply, Server, Upstream,
+    Ask, Broken, Connection, Held, Metrics, Protocol, Reply, Server, Upstream,
     guests::{self, ECHO, FETCH, Guest, HELLO, MISBEHAVE, WITNESS},
     noise::noise,
     sandbox, wait,
