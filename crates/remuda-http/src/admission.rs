@@ -54,6 +54,13 @@ struct Waiting {
 /// A place among the requests in flight, free when dropped.
 #[derive(Debug)]
 pub struct Permit {
+    _alone: Option<Place>,
+    _shared: Option<Arc<Place>>,
+}
+
+/// What a permit is for, until the last who holds it has dropped it.
+#[derive(Debug)]
+pub(crate) struct Place {
     _entry: Entry,
     _worker: OwnedSemaphorePermit,
     _route: OwnedSemaphorePermit,
@@ -95,8 +102,7 @@ impl Admission {
         let route = &self.routes[request.route];
         if let Some((route, worker)) = self.try_admit(route) {
             self.admitted_at_once.fetch_add(1, Ordering::Relaxed);
-            let entry = self.table.insert(request);
-            return Ok(Permit { _entry: entry, _worker: worker, _route: route });
+            return Ok(self.permit(request, worker, route));
         }
         let _in_queues = (self.waiting.join()?, route.waiting.join()?);
         let since = Instant::now();
@@ -115,7 +121,18 @@ impl Admission {
         let (Ok(worker), Ok(route)) = (worker, route) else {
             unreachable!("these semaphores are never closed");
         };
-        Permit { _entry: self.table.insert(request), _worker: worker, _route: route }
+        self.permit(request, worker, route)
+    }
+
+    fn permit(
+        &self,
+        request: RequestInFlight,
+        worker: OwnedSemaphorePermit,
+        route: OwnedSemaphorePermit,
+    ) -> Permit {
+        let entry = self.table.insert(request);
+        let place = Place { _entry: entry, _worker: worker, _route: route };
+        Permit { _alone: Some(place), _shared: None }
     }
 
     /// A place of the route and one of the worker.
@@ -148,6 +165,14 @@ impl Admission {
         let mut times = self.waits.lock().unwrap_or_else(PoisonError::into_inner).clone();
         times.observe_at_once(self.admitted_at_once.load(Ordering::Relaxed));
         times
+    }
+}
+
+impl Permit {
+    /// Has the place held by somebody else too.
+    pub(crate) fn share(self) -> (Self, Option<Arc<Place>>) {
+        let place = self._shared.or_else(|| self._alone.map(Arc::new));
+        (Self { _alone: None, _shared: place.clone() }, place)
     }
 }
 

@@ -13,6 +13,7 @@ mod keep_alive;
 mod stalled;
 mod state;
 mod tracked;
+mod unsent;
 
 use std::{
     net::IpAddr,
@@ -35,6 +36,8 @@ use stalled::Watched;
 pub(crate) use stalled::{Told, tell};
 pub(crate) use state::{ConnectionState, InFlight};
 use tracked::Tracked;
+pub(crate) use unsent::Giver;
+pub use unsent::Piece;
 
 use crate::{
     Handler, Rejection, clock,
@@ -120,8 +123,11 @@ pub(crate) async fn serve<H: Handler>(
         }
         match timer.poll(&state, cx) {
             Poll::Pending => Poll::Pending,
-            Poll::Ready(Due::Close) => {
-                if client.is_secure {
+            Poll::Ready(due @ (Due::Close | Due::Stalled)) => {
+                if due == Due::Stalled {
+                    state.client_stalled();
+                }
+                if client.is_secure || due == Due::Stalled && state.is_http2() {
                     state.say_goodbye();
                     // Reading on, hyper comes to the end.
                     let _ = connection.as_mut().poll(cx);
@@ -191,8 +197,10 @@ struct Timer {
 /// How a connection ends that has waited for too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Due {
-    /// It was idle, so that there is nothing to lose, or its client takes nothing.
+    /// It was idle, so that there is nothing to lose.
     Close,
+    /// Its client takes nothing.
+    Stalled,
     /// A request head did not end.
     Answer408,
 }
@@ -222,13 +230,14 @@ impl Timer {
     fn poll(&mut self, state: &ConnectionState, cx: &mut Context<'_>) -> Poll<Due> {
         let head = state.head_just_started().map(|since| clock::instant(since) + self.header);
         let reader = state.blocked_since().map(|since| clock::instant(since) + self.reader);
+        let window = state.unsent().due().map(clock::instant);
         let too_many = match state.waiting_since() {
             Some(state::Waiting::Request(since)) if !state.is_kept() => {
                 Some(self.end_of_idleness(state, since))
             }
             _ => None,
         };
-        if let Some(due) = head.into_iter().chain(reader).chain(too_many).min()
+        if let Some(due) = head.into_iter().chain(reader).chain(window).chain(too_many).min()
             && due < self.sleep.deadline()
         {
             self.sleep.as_mut().reset(due);
@@ -245,8 +254,9 @@ impl Timer {
                     (clock::instant(since) + self.header, Due::Answer408)
                 }
                 Some(state::Waiting::Reader(since)) => {
-                    (clock::instant(since) + self.reader, Due::Close)
+                    (clock::instant(since) + self.reader, Due::Stalled)
                 }
+                Some(state::Waiting::Window(due)) => (clock::instant(due), Due::Stalled),
             };
             if at <= now {
                 return Poll::Ready(due);

@@ -30,6 +30,7 @@ mod tls;
 
 pub use accept::{LastAccepts, Peers};
 pub use admission::{Admission, Permit};
+pub use connection::Piece;
 /// For benches, tests and fuzzing: what parses bytes that anybody may have sent.
 #[doc(hidden)]
 pub use connection::{Framing, Refusal};

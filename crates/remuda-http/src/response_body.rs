@@ -1,7 +1,9 @@
 //! What goes out: a handler's body or the server's own words.
 
 use std::{
+    ops::Deref,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -13,7 +15,8 @@ use tokio::time::Sleep;
 use crate::{
     BodyFailure,
     access_log::AccessRecord,
-    connection::{InFlight, Told, tell},
+    admission::Place,
+    connection::{Giver, InFlight, Piece, Told, tell},
 };
 
 /// Counted when a handler's body says nothing for too long. The other reasons are those of
@@ -32,7 +35,15 @@ pub struct ResponseBody<B> {
     /// What comes before the rest of `inner`; `None` where pieces may have any length.
     held: Option<Bytes>,
     access: Option<Box<AccessRecord>>,
-    in_flight: InFlight,
+    in_flight: Held,
+}
+
+/// Until when its request is in flight.
+enum Held {
+    /// Until the body is dropped.
+    Body(InFlight),
+    /// Until its pieces are dropped too.
+    Pieces(Giver),
 }
 
 enum Inner<B> {
@@ -59,13 +70,16 @@ impl<B> ResponseBody<B> {
     }
 
     fn new(inner: Inner<B>, patience: Duration, in_flight: InFlight) -> Self {
-        Self { inner, patience, held: None, access: None, in_flight }
+        Self { inner, patience, held: None, access: None, in_flight: Held::Body(in_flight) }
     }
 
-    /// Has it come in short pieces.
-    pub(crate) fn in_pieces(mut self) -> Self {
-        self.held = Some(Bytes::new());
-        self
+    /// Has it come in short pieces, which keep the request and its place in flight.
+    pub(crate) fn in_pieces(self, place: Option<Arc<Place>>) -> Self {
+        let in_flight = match self.in_flight {
+            Held::Body(in_flight) => Held::Pieces(Giver::new(in_flight, place, self.patience)),
+            pieces @ Held::Pieces(_) => pieces,
+        };
+        Self { held: Some(Bytes::new()), in_flight, ..self }
     }
 
     /// Has the access log record written when this body is dropped.
@@ -132,20 +146,20 @@ impl<B> Body for ResponseBody<B>
 where
     B: Body<Data = Bytes, Error = BodyFailure> + Unpin,
 {
-    type Data = Bytes;
+    type Data = Piece;
     type Error = BrokenOff;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+    ) -> Poll<Option<Result<Frame<Piece>, BrokenOff>>> {
         let this = self.get_mut();
         if this.held.is_none() {
-            return this.poll_inner(cx);
+            return this.poll_inner(cx).map_ok(|frame| frame.map_data(Piece::from));
         }
         let piece = this.poll_piece(cx);
         tell(if piece.is_ready() { Told::Gave(this.patience) } else { Told::Waits });
-        piece
+        piece.map_ok(|frame| frame.map_data(|bytes| this.in_flight.piece(bytes)))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -171,6 +185,26 @@ where
                 }
                 hint
             }
+        }
+    }
+}
+
+impl Held {
+    fn piece(&self, bytes: Bytes) -> Piece {
+        match self {
+            Self::Body(_) => Piece::from(bytes),
+            Self::Pieces(giver) => giver.piece(bytes),
+        }
+    }
+}
+
+impl Deref for Held {
+    type Target = InFlight;
+
+    fn deref(&self) -> &InFlight {
+        match self {
+            Self::Body(in_flight) => in_flight,
+            Self::Pieces(giver) => giver,
         }
     }
 }

@@ -62,7 +62,8 @@ impl<H: Handler> Server<H> {
         tls: Option<Tls>,
     ) -> Self {
         let max_connections = config.http.max_connections.min(Semaphore::MAX_PERMITS);
-        let metrics = Arc::new(Metrics::new(config.routes.len()));
+        let paths: Vec<String> = config.routes.iter().map(|route| route.path.clone()).collect();
+        let metrics = Arc::new(Metrics::new(paths.len()).with_paths(paths));
         let shared = Shared {
             config: config.clone(),
             routes: RouteTable::new(&config.routes),

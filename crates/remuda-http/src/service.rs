@@ -13,6 +13,7 @@ use tokio::time::timeout_at;
 use crate::{
     Handler, Rejection, RequestBody, RequestInFlight, ResponseBody, Ticket,
     access_log::AccessRecord,
+    admission::Place,
     connection::{ConnectionState, InFlight},
     forwarded::{Origin, origin},
     front::Client,
@@ -47,6 +48,14 @@ struct Connection<H: Handler> {
 
 type Answer<B> = Response<ResponseBody<B>>;
 
+/// What a request has come to on its way to the handler.
+#[derive(Default)]
+struct Found {
+    route: Option<usize>,
+    /// Of HTTP/2, to be held until the response is sent.
+    place: Option<Arc<Place>>,
+}
+
 impl<H: Handler> Connection<H> {
     async fn answer(
         &self,
@@ -61,13 +70,14 @@ impl<H: Handler> Connection<H> {
         let record = AccessRecord::begin(format, &request, origin.client, id);
         let json = accepts_json(request.headers());
 
-        let mut route = None;
+        let mut found = Found::default();
         let started = in_flight.started().into_std();
-        let answer = self.admit_and_handle(request, origin, id, started, &mut route).await;
+        let answer = self.admit_and_handle(request, origin, id, started, &mut found).await;
+        let Found { route, mut place } = found;
         let mut response = match answer {
             Ok(mut response) => {
                 strip_hop_by_hop(response.headers_mut());
-                in_flight.answered(route, response.status());
+                in_flight.answered(id, route, response.status());
                 let limits = route.map(|route| &self.shared.config.routes[route].limits);
                 let silence = limits
                     .map_or(self.shared.config.limits.response_idle_timeout, |limits| {
@@ -76,7 +86,9 @@ impl<H: Handler> Connection<H> {
                 response.map(|body| ResponseBody::handler(body, id, silence, in_flight))
             }
             Err(rejection) => {
-                in_flight.answered(route, rejection.status());
+                in_flight.answered(id, route, rejection.status());
+                // The server's own words need none.
+                place = None;
                 self.shared.metrics.rejected(rejection.reason());
                 let request = format_args!("{id:016x}");
                 let path = route.map(|route| self.shared.config.routes[route].path.as_str());
@@ -91,7 +103,7 @@ impl<H: Handler> Connection<H> {
             }
         };
         if !http1 {
-            response = response.map(ResponseBody::in_pieces);
+            response = response.map(|body| body.in_pieces(place));
         } else if !self.state.is_kept_after() {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
@@ -111,7 +123,7 @@ impl<H: Handler> Connection<H> {
         origin: Origin,
         id: u64,
         started: Instant,
-        found: &mut Option<usize>,
+        found: &mut Found,
     ) -> Result<Response<H::Body>, Rejection> {
         let shared = &*self.shared;
         let (mut parts, incoming) = request.into_parts();
@@ -125,12 +137,15 @@ impl<H: Handler> Connection<H> {
         parts.uri = absolute_uri(parts.uri, &parts.headers, parts.version, origin.is_https)?;
         strip_hop_by_hop(&mut parts.headers);
         let route = shared.routes.find(&parts.uri).ok_or(Rejection::NoRoute)?;
-        *found = Some(route);
+        found.route = Some(route);
 
         let (body, verdict) = RequestBody::new(incoming, http.max_body, http.body_timeout)?;
         let deadline = started + shared.config.routes[route].limits.request_timeout;
         let waiting = RequestInFlight { id, route, started };
-        let permit = shared.admission.admit(waiting, deadline).await?;
+        let mut permit = shared.admission.admit(waiting, deadline).await?;
+        if parts.version == Version::HTTP_2 {
+            (permit, found.place) = permit.share();
+        }
         let ticket = Ticket { route, id, deadline, permit };
         let request = Request::from_parts(parts, body);
         // In one expression: a future that has a name is kept twice.

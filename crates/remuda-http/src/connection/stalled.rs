@@ -4,7 +4,8 @@
 //! for as long as the connection lives: hyper waits for room and asks nobody else. Owner:
 //! the task of each stream. Invariant: a stream that has something to send, and has sent
 //! none of it for `response_idle_timeout`, is dropped, which resets it; one that waits for
-//! its guest is not, for that has a limit of its own. A stream that ends in its first turn
+//! its guest is not, for that has a limit of its own; what is handed over is not, for hyper
+//! lets go of it ([`unsent`](super::unsent)). A stream that ends in its first turn
 //! costs no timer.
 
 use std::{
@@ -29,6 +30,8 @@ pub(crate) enum Told {
 thread_local! {
     /// From a body to the stream around it, within one turn.
     static TOLD: Cell<Option<Told>> = const { Cell::new(None) };
+    /// From a stream to what it drops.
+    static GIVES_UP: Cell<bool> = const { Cell::new(false) };
 }
 
 /// For the stream that polls the caller; nobody hears it over HTTP/1.
@@ -36,11 +39,16 @@ pub(crate) fn tell(told: Told) {
     TOLD.set(Some(told));
 }
 
+/// Whether the caller is dropped because its client takes nothing.
+pub(super) fn is_giving_up() -> bool {
+    GIVES_UP.get()
+}
+
 pin_project! {
     /// A stream, given up when its client takes nothing for too long.
     pub(super) struct Watched<F> {
         #[pin]
-        stream: F,
+        stream: Option<F>,
         // By when the client must have taken something.
         due: Option<Instant>,
         sleep: Option<Pin<Box<Sleep>>>,
@@ -49,7 +57,7 @@ pin_project! {
 
 impl<F> Watched<F> {
     pub(super) fn new(stream: F) -> Self {
-        Self { stream, due: None, sleep: None }
+        Self { stream: Some(stream), due: None, sleep: None }
     }
 }
 
@@ -57,9 +65,10 @@ impl<F: Future> Future for Watched<F> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = self.project();
+        let mut this = self.project();
+        let Some(stream) = this.stream.as_mut().as_pin_mut() else { return Poll::Ready(()) };
         TOLD.set(None);
-        if this.stream.poll(cx).is_ready() {
+        if stream.poll(cx).is_ready() {
             return Poll::Ready(());
         }
         // Silence means that nobody was asked: what was there still waits.
@@ -76,7 +85,9 @@ impl<F: Future> Future for Watched<F> {
         }
         while sleep.as_mut().poll(cx).is_ready() {
             if Instant::now() >= due {
-                tracing::debug!("a client takes nothing of a response, which is given up");
+                GIVES_UP.set(true);
+                this.stream.set(None);
+                GIVES_UP.set(false);
                 return Poll::Ready(());
             }
             sleep.as_mut().reset(due);

@@ -14,8 +14,14 @@ use tokio::{
     time::Instant,
 };
 
-use super::keep_alive::{KeepAlive, Promise};
+use super::{
+    keep_alive::{KeepAlive, Promise},
+    unsent::Unsent,
+};
 use crate::{clock, metrics::Metrics};
+
+/// Counted when a client takes nothing of a response for too long.
+const CLIENT_STALLED: &str = "client_stalled";
 
 /// Shared by the socket, the service and the timer of a connection. All of them run on
 /// the event loop's thread; the atomics are there for the type system.
@@ -29,6 +35,7 @@ pub(crate) struct ConnectionState {
     head_since: AtomicU64,
     /// When the client began to take nothing of what is to be written; 0 while it does.
     blocked_since: AtomicU64,
+    unsent: Unsent,
     http2: AtomicBool,
     draining: AtomicBool,
     /// Whether it stays when it is idle.
@@ -37,6 +44,8 @@ pub(crate) struct ConnectionState {
     too_many: Notify,
     /// The head that is being read has taken too long.
     head_given_up: AtomicBool,
+    /// The connection ends because its client takes nothing.
+    stalled: AtomicBool,
     /// The connection ends, and its client is to read that.
     says_goodbye: AtomicBool,
     /// Whoever reads waits until nothing is in flight.
@@ -51,6 +60,8 @@ pub(super) enum Waiting {
     Head(u64),
     /// For the client to take what is to be written, with or without requests in flight.
     Reader(u64),
+    /// For the client to let more of what is handed over be sent, which it must until then.
+    Window(u64),
 }
 
 /// A request in flight on a connection, until it is dropped; then it is counted.
@@ -58,6 +69,7 @@ pub(super) enum Waiting {
 pub(crate) struct InFlight {
     connection: Arc<ConnectionState>,
     started: Instant,
+    id: u64,
     route: Option<usize>,
     status: Option<StatusCode>,
 }
@@ -70,11 +82,13 @@ impl ConnectionState {
             idle_since: AtomicU64::new(clock::now()),
             head_since: AtomicU64::new(0),
             blocked_since: AtomicU64::new(0),
+            unsent: Unsent::default(),
             http2: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             kept: Promise::new(keep_alive),
             too_many: Notify::new(),
             head_given_up: AtomicBool::new(false),
+            stalled: AtomicBool::new(false),
             says_goodbye: AtomicBool::new(false),
             reader_waits: AtomicBool::new(false),
             reader: Mutex::new(None),
@@ -89,7 +103,7 @@ impl ConnectionState {
         }
         self.head_since.store(0, Ordering::Relaxed);
         let connection = Arc::clone(self);
-        InFlight { connection, started: Instant::now(), route: None, status: None }
+        InFlight { connection, started: Instant::now(), id: 0, route: None, status: None }
     }
 
     /// Bytes have arrived.
@@ -124,10 +138,18 @@ impl ConnectionState {
         (since != 0).then_some(since)
     }
 
+    /// The responses that its client has yet to take.
+    pub(super) fn unsent(&self) -> &Unsent {
+        &self.unsent
+    }
+
     /// `None` while a request is in flight and nothing holds it up.
     pub(super) fn waiting_since(&self) -> Option<Waiting> {
         if let Some(since) = self.blocked_since() {
             return Some(Waiting::Reader(since));
+        }
+        if let Some(due) = self.unsent.due() {
+            return Some(Waiting::Window(due));
         }
         if self.in_flight.load(Ordering::Relaxed) > 0 {
             return None;
@@ -201,6 +223,20 @@ impl ConnectionState {
         self.head_given_up.load(Ordering::Relaxed)
     }
 
+    /// The connection ends, and its responses with it, because its client takes nothing.
+    pub(super) fn client_stalled(&self) {
+        self.stalled.store(true, Ordering::Relaxed);
+        // Of HTTP/1, hyper may hold the end of a response whose body has ended.
+        if !self.is_http2() && self.in_flight.load(Ordering::Relaxed) == 0 {
+            self.metrics.broke_off(CLIENT_STALLED);
+            tracing::debug!(reason = CLIENT_STALLED, "response broke off");
+        }
+    }
+
+    pub(super) fn is_stalled(&self) -> bool {
+        self.stalled.load(Ordering::Relaxed)
+    }
+
     /// The socket ends when it is read next.
     pub(super) fn say_goodbye(&self) {
         self.says_goodbye.store(true, Ordering::Relaxed);
@@ -222,8 +258,20 @@ impl InFlight {
     }
 
     /// Its response begins; without a route, it was rejected before there was one.
-    pub(crate) fn answered(&mut self, route: Option<usize>, status: StatusCode) {
-        (self.route, self.status) = (route, Some(status));
+    pub(crate) fn answered(&mut self, id: u64, route: Option<usize>, status: StatusCode) {
+        (self.id, self.route, self.status) = (id, route, Some(status));
+    }
+
+    /// Its response ends before its end, because its client takes nothing of it.
+    pub(super) fn client_stalled(&self) {
+        self.broke_off(CLIENT_STALLED);
+        let route = self.route.and_then(|route| self.connection.metrics.path(route));
+        let request = format_args!("{:016x}", self.id);
+        tracing::debug!(route, request, reason = CLIENT_STALLED, "response broke off");
+    }
+
+    pub(super) fn unsent(&self) -> &Unsent {
+        &self.connection.unsent
     }
 
     /// Its response ends before its end.
@@ -234,6 +282,9 @@ impl InFlight {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
+        if self.connection.is_stalled() && self.status.is_some() {
+            self.client_stalled();
+        }
         let (connection, now) = (&self.connection, Instant::now());
         if connection.in_flight.fetch_sub(1, Ordering::Relaxed) == 1 {
             connection.idle_since.store(clock::at(now), Ordering::Relaxed);

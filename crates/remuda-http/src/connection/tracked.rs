@@ -98,12 +98,17 @@ impl Tracked {
 
     /// Ends the connection with all its streams.
     fn end_flood(&mut self, cx: &mut Context<'_>) -> io::Error {
+        self.send_away(cx);
+        io::Error::other("client floods the connection with frames that carry nothing")
+    }
+
+    /// Tells a client of HTTP/2 that it asks too much.
+    fn send_away(&mut self, cx: &mut Context<'_>) {
         // Amid a frame of hyper's there is no room for another; then the client sees only
         // the end, as it does when it does not take this at once.
         if self.framing.can_write_a_frame() {
             let _ = Pin::new(&mut self.stream).poll_write(cx, &GOAWAY);
         }
-        io::Error::other("client floods the connection with frames that carry nothing")
     }
 
     /// The socket took so many of these bytes, or refused them.
@@ -190,6 +195,9 @@ impl AsyncRead for Tracked {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.state.is_saying_goodbye() {
+            if this.state.is_stalled() {
+                this.send_away(cx);
+            }
             this.say_goodbye(cx);
             return Poll::Ready(Ok(()));
         }

@@ -30,6 +30,8 @@ pub use observer::{Load, Observer, Reading};
 #[derive(Debug)]
 pub(crate) struct Metrics {
     routes: Vec<Mutex<RouteReading>>,
+    /// What logs call them.
+    paths: Vec<String>,
     /// Requests rejected before their route was known.
     unrouted: Mutex<RouteReading>,
     rejected: Mutex<BTreeMap<&'static str, u64>>,
@@ -54,6 +56,7 @@ impl Metrics {
     pub(crate) fn new(routes: usize) -> Self {
         Self {
             routes: std::iter::repeat_with(Mutex::default).take(routes).collect(),
+            paths: Vec::new(),
             unrouted: Mutex::default(),
             rejected: Mutex::default(),
             broken_off: Mutex::default(),
@@ -63,6 +66,15 @@ impl Metrics {
             active_connections: AtomicUsize::new(0),
             served: AtomicU64::new(0),
         }
+    }
+
+    /// With the routes' paths, for whoever logs and knows only their numbers.
+    pub(crate) fn with_paths(self, paths: Vec<String>) -> Self {
+        Self { paths, ..self }
+    }
+
+    pub(crate) fn path(&self, route: usize) -> Option<&str> {
+        self.paths.get(route).map(String::as_str)
     }
 
     /// A request has ended; without a status, it was given up before its response began.

@@ -1,0 +1,163 @@
+//! Responses of HTTP/2 that are handed over and not yet sent.
+//!
+//! Purpose: hyper takes up to a [piece](super::super::response_body) more of a response than
+//! its client has asked for, and its task ends when it has handed over the last one, which
+//! may be long before that is on its way. What the request holds, its place and its being in
+//! flight, is therefore held by the pieces too: h2 drops each when it has been written, or
+//! when its stream or its connection has ended. Owner: the body of each response makes a
+//! [`Sending`], the connection counts those that have nothing but pieces left. Invariants: a
+//! request has ended when its body has, and no piece of it is left; dropping a piece runs
+//! nothing of the guest's or of h2's, for h2 does it under a lock. A response that fits its
+//! client's windows is written in the turn after it was handed over, and reads no clock.
+
+use std::{
+    ops::Deref,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::{Buf, Bytes};
+
+use super::{InFlight, stalled};
+use crate::{admission::Place, clock};
+
+/// Bytes of a response on their way.
+pub struct Piece {
+    bytes: Bytes,
+    /// To whom they belong; nobody over HTTP/1.
+    of: Option<Arc<Sending>>,
+}
+
+/// What a response holds until its last byte has been written.
+pub(crate) struct Sending {
+    in_flight: InFlight,
+    _place: Option<Arc<Place>>,
+    /// How long it may wait for its client.
+    patience: Duration,
+    /// Only pieces are left of it.
+    handed_over: AtomicBool,
+}
+
+/// The part of a response's body in [`Sending`].
+pub(crate) struct Giver(Arc<Sending>);
+
+/// How many responses of a connection are handed over, and since when nothing was sent.
+#[derive(Debug, Default)]
+pub(super) struct Unsent {
+    count: AtomicUsize,
+    /// Since when the client takes nothing, as far as anybody has looked; 0 if it took
+    /// something after that.
+    since: AtomicU64,
+    /// The longest of theirs, in milliseconds.
+    patience: AtomicU64,
+}
+
+impl Giver {
+    /// For a response that holds `place`, and may wait for its client for `patience` at a time.
+    pub(crate) fn new(in_flight: InFlight, place: Option<Arc<Place>>, patience: Duration) -> Self {
+        let handed_over = AtomicBool::new(false);
+        Self(Arc::new(Sending { in_flight, _place: place, patience, handed_over }))
+    }
+
+    pub(crate) fn piece(&self, bytes: Bytes) -> Piece {
+        Piece { bytes, of: Some(Arc::clone(&self.0)) }
+    }
+}
+
+impl Deref for Giver {
+    type Target = InFlight;
+
+    fn deref(&self) -> &InFlight {
+        &self.0.in_flight
+    }
+}
+
+impl Drop for Giver {
+    fn drop(&mut self) {
+        if stalled::is_giving_up() {
+            self.0.in_flight.client_stalled();
+        }
+        if Arc::strong_count(&self.0) > 1 {
+            self.0.handed_over.store(true, Ordering::Relaxed);
+            self.0.in_flight.unsent().add(self.0.patience);
+        }
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        if *self.handed_over.get_mut() {
+            self.in_flight.unsent().remove();
+        }
+    }
+}
+
+impl From<Bytes> for Piece {
+    /// Bytes that hold nothing.
+    fn from(bytes: Bytes) -> Self {
+        Self { bytes, of: None }
+    }
+}
+
+impl Buf for Piece {
+    fn remaining(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Bytes have been written.
+    fn advance(&mut self, count: usize) {
+        self.bytes.advance(count);
+        if let Some(of) = &self.of {
+            of.in_flight.unsent().sent();
+        }
+    }
+
+    fn copy_to_bytes(&mut self, count: usize) -> Bytes {
+        if let Some(of) = &self.of {
+            of.in_flight.unsent().sent();
+        }
+        self.bytes.copy_to_bytes(count)
+    }
+}
+
+impl Unsent {
+    fn add(&self, patience: Duration) {
+        let patience = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
+        if self.count.fetch_add(1, Ordering::Relaxed) == 0 {
+            self.since.store(0, Ordering::Relaxed);
+            self.patience.store(patience, Ordering::Relaxed);
+        } else {
+            self.patience.fetch_max(patience, Ordering::Relaxed);
+        }
+    }
+
+    fn remove(&self) {
+        self.count.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// The client took something, of whatever response.
+    fn sent(&self) {
+        self.since.store(0, Ordering::Relaxed);
+    }
+
+    /// By when the client must take something, as [`clock`] has it, if anything waits for it.
+    /// Time begins when this is asked.
+    pub(super) fn due(&self) -> Option<u64> {
+        if self.count.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        let since = match self.since.load(Ordering::Relaxed) {
+            0 => clock::now(),
+            since => since,
+        };
+        self.since.store(since, Ordering::Relaxed);
+        Some(since.saturating_add(self.patience.load(Ordering::Relaxed)))
+    }
+}
