@@ -158,6 +158,9 @@ async fn a_client_that_never_reads_loses_its_place() {
     // A body that is longer than what fits on the way there and back.
     while exchange.write_within(Duration::from_millis(500), piece.clone()).await {}
     is_free_again(&server).await;
+    let reason = [("reason", "client_stalled")];
+    let metrics = server.metrics().await;
+    assert_eq!(metrics.sum("remuda_responses_broken_off_total", &reason), 1.0);
 }
 
 async fn is_free_again(server: &Server) {

@@ -5,11 +5,13 @@ use std::time::Duration;
 use remuda_tests::{
     Ask, Raw, Server, Upstream, guests,
     http2::{
-        DATA, END_STREAM, ENHANCE_YOUR_CALM, GOAWAY, HEADERS, INITIAL_WINDOW_SIZE, PING, PRIORITY,
-        RST_STREAM, SETTINGS, frame, get, post, preface, reset, window_update,
+        DATA, END_STREAM, ENHANCE_YOUR_CALM, Frame, GOAWAY, HEADERS, INITIAL_WINDOW_SIZE, PING,
+        PRIORITY, RST_STREAM, SETTINGS, frame, get, post, preface, reset, window_update,
     },
     noise::noise,
+    server::Builder,
     wait,
+    wait::timed,
 };
 
 /// What clients have that do not say otherwise.
@@ -168,6 +170,7 @@ async fn streams_whose_client_never_reads_lose_their_places() {
         resets += u32::from(client.read_whole_frame().await.kind == RST_STREAM);
     }
     assert_eq!(server.get("/").await.ok(), "Hello, world!\n");
+    assert_eq!(client_stalled(&server).await, f64::from(STREAMS));
     // The connection goes on.
     client.send([get(401, "/"), window_update(401, 100)].concat()).await;
     loop {
@@ -207,6 +210,191 @@ async fn a_client_that_reads_slowly_gets_everything() {
         }
     }
     assert!(echoed == body, "the body that came back is another");
+}
+
+/// A response that hyper takes whole, and what its client takes of it at a time.
+const SHORT: usize = 8000;
+const SIP: usize = 800;
+
+/// Between sips; ten of them are more than an idle connection is kept, and less than a
+/// client may take nothing.
+const PAUSE: Duration = Duration::from_millis(150);
+
+/// A server that ends idle connections soon.
+fn impatient() -> Builder {
+    let builder = Server::builder().guest(guests::ECHO).flag("--response-idle-timeout", "5s");
+    builder.flag("--keep-alive-timeout", "400ms")
+}
+
+/// Asks for all of this to be sent back.
+fn echo(stream: u32, body: &[u8]) -> Vec<u8> {
+    [post(stream, "/"), frame(DATA, END_STREAM, stream, body)].concat()
+}
+
+/// Reads until so much of a response has come; whether it has come to its end.
+async fn read_until(client: &mut Raw, echoed: &mut Vec<u8>, length: usize) -> bool {
+    while echoed.len() < length {
+        let frame = client.read_whole_frame().await;
+        assert_ne!(frame.kind, RST_STREAM, "{frame:?} after {} bytes", echoed.len());
+        if frame.kind == DATA {
+            echoed.extend(frame.payload);
+            if frame.flags & END_STREAM != 0 {
+                return true;
+            }
+        }
+    }
+    false
+}
+
+/// A client that has been sent the first sip of its response, which hyper has taken whole.
+async fn client_that_sips(server: &Server) -> (Raw, Vec<u8>) {
+    let mut client = server.connect_raw().await;
+    client.send([preface(INITIAL_WINDOW_SIZE, SIP as u32), echo(1, &noise(SHORT))].concat()).await;
+    let mut echoed = Vec::new();
+    assert!(!read_until(&mut client, &mut echoed, SIP).await);
+    (client, echoed)
+}
+
+/// Takes the rest of it, slowly.
+async fn sip(client: &mut Raw, mut echoed: Vec<u8>) {
+    let mut ended = false;
+    while !ended {
+        tokio::time::sleep(PAUSE).await;
+        client.send(window_update(1, SIP as u32)).await;
+        let granted = echoed.len() + SIP;
+        ended = read_until(client, &mut echoed, granted.min(SHORT)).await;
+        assert_eq!(ended, echoed.len() == SHORT, "{} bytes", echoed.len());
+    }
+    assert!(echoed == noise(SHORT), "the body that came back is another");
+}
+
+#[tokio::test]
+async fn a_connection_whose_response_is_on_its_way_is_not_idle() {
+    let server = impatient().start().await;
+    let (mut client, echoed) = client_that_sips(&server).await;
+    let metrics = server.metrics().await;
+    assert_eq!(metrics.sum("remuda_in_flight", &[]), 1.0);
+    assert_eq!(metrics.sum("remuda_connections", &[("state", "active")]), 1.0);
+    assert_eq!(metrics.sum("remuda_requests_total", &[]), 0.0, "it has not ended");
+    sip(&mut client, echoed).await;
+    nothing_is_in_flight(&server).await;
+    // Now it is, and ends as one that is idle.
+    client.read_frames_to_end().await;
+    let metrics = server.metrics().await;
+    assert_eq!(metrics.sum("remuda_requests_total", &[("status", "200")]), 1.0);
+    assert_eq!(metrics.sum("remuda_responses_broken_off_total", &[]), 0.0);
+}
+
+#[tokio::test]
+async fn a_drain_waits_for_a_response_that_is_on_its_way() {
+    let mut server = impatient().start().await;
+    let (mut client, echoed) = client_that_sips(&server).await;
+    server.terminate();
+    while client.read_whole_frame().await.kind != GOAWAY {}
+    sip(&mut client, echoed).await;
+    assert_eq!(server.exit_code().await, Some(0));
+}
+
+#[tokio::test]
+async fn a_connection_too_many_is_kept_for_a_response_that_is_on_its_way() {
+    let builder = Server::builder().guest(guests::ECHO).flag("--max-keep-alive", "1");
+    let server = builder.start().await;
+    let mut kept = server.connect_http2().await;
+    assert_eq!(kept.get("/").await.ok(), "");
+    let (mut client, echoed) = client_that_sips(&server).await;
+    sip(&mut client, echoed).await;
+    // Then it is told to go.
+    while client.read_whole_frame().await.kind != GOAWAY {}
+    assert_eq!(kept.get("/").await.ok(), "");
+}
+
+#[tokio::test]
+async fn responses_wait_for_the_window_of_their_connection() {
+    const RESPONSES: u32 = 20;
+    let server = impatient().start().await;
+    let mut client = client_that_sends(&server, &[]).await;
+    let body = noise(SHORT);
+    let streams = (0..RESPONSES).map(|number| 2 * number + 1);
+    client.send(streams.flat_map(|stream| echo(stream, &body)).collect::<Vec<u8>>()).await;
+    let (mut length, mut ends, mut granted) = (0, 0, false);
+    while ends < RESPONSES {
+        if length == WINDOW as usize && !granted {
+            // All are asked for, and no more may be sent.
+            wait::until_async("the other responses to wait", async || {
+                let waiting = f64::from(RESPONSES - ends);
+                (server.metrics().await.sum("remuda_in_flight", &[]) == waiting).then_some(())
+            })
+            .await;
+            tokio::time::sleep(8 * PAUSE).await;
+            client.send(window_update(0, 1 << 20)).await;
+            granted = true;
+        }
+        let frame = client.read_whole_frame().await;
+        assert!(frame.kind != GOAWAY && frame.kind != RST_STREAM, "{frame:?}");
+        if frame.kind == DATA {
+            length += frame.payload.len();
+            ends += u32::from(frame.flags & END_STREAM != 0);
+        }
+    }
+    assert_eq!(length, RESPONSES as usize * SHORT);
+    nothing_is_in_flight(&server).await;
+}
+
+/// Ten places; the connection's other requests are told that there is none.
+async fn server_with_ten_places() -> Server {
+    let builder = Server::builder().guest(guests::HELLO).flag("--limit-concurrency", "10");
+    builder.flag("--queue", "0").flag("--response-idle-timeout", "1s").start().await
+}
+
+/// Asks on all streams of a connection, whose responses all wait after their first byte.
+async fn client_that_takes_a_byte(server: &Server) -> Raw {
+    let mut client = server.connect_raw().await;
+    client.send(preface(INITIAL_WINDOW_SIZE, 1)).await;
+    let streams = (0..STREAMS).map(|number| 2 * number + 1);
+    client.send(streams.flat_map(|stream| get(stream, "/")).collect::<Vec<u8>>()).await;
+    let mut begun = 0;
+    while begun < STREAMS {
+        begun += u32::from(client.read_whole_frame().await.kind == DATA);
+    }
+    client
+}
+
+#[tokio::test]
+async fn responses_that_nobody_takes_hold_their_places_until_their_connection_is_ended() {
+    let server = server_with_ten_places().await;
+    let mut client = client_that_takes_a_byte(&server).await;
+    server.get("/").await.assert_rejected(503, "queue_full");
+    assert_eq!(server.metrics().await.sum("remuda_in_flight", &[]), 10.0);
+    let (elapsed, frames) = timed(client.read_frames_to_end()).await;
+    assert!(elapsed < Duration::from_secs(5), "it was ended after {elapsed:?}");
+    assert_eq!(frames.last().and_then(Frame::code), Some(ENHANCE_YOUR_CALM), "{frames:?}");
+    nothing_is_in_flight(&server).await;
+    assert_eq!(server.get("/").await.ok(), "Hello, world!\n");
+    assert_eq!(client_stalled(&server).await, f64::from(STREAMS));
+}
+
+async fn client_stalled(server: &Server) -> f64 {
+    let reason = [("reason", "client_stalled")];
+    server.metrics().await.sum("remuda_responses_broken_off_total", &reason)
+}
+
+#[tokio::test]
+async fn responses_that_nobody_wants_any_more_hold_no_places() {
+    let server = server_with_ten_places().await;
+    let mut client = client_that_takes_a_byte(&server).await;
+    let streams = (0..STREAMS).map(|number| 2 * number + 1);
+    client.send(streams.flat_map(reset).collect::<Vec<u8>>()).await;
+    nothing_is_in_flight(&server).await;
+    // The connection goes on.
+    client.send([get(401, "/"), window_update(401, 100)].concat()).await;
+    loop {
+        let frame = client.read_whole_frame().await;
+        assert_ne!(frame.kind, GOAWAY, "{frame:?}");
+        if frame.stream == 401 && frame.flags & END_STREAM != 0 {
+            break;
+        }
+    }
+    assert_eq!(client_stalled(&server).await, 0.0);
 }
 
 #[tokio::test]

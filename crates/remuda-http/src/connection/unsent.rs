@@ -161,3 +161,111 @@ impl Unsent {
         Some(since.saturating_add(self.patience.load(Ordering::Relaxed)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        connection::{ConnectionState, KeepAlive, state::Waiting},
+        metrics::Metrics,
+    };
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    fn state() -> Arc<ConnectionState> {
+        let (metrics, keep_alive) = (Arc::new(Metrics::new(1)), Arc::new(KeepAlive::new(None)));
+        let state = ConnectionState::new(metrics, keep_alive);
+        state.mark_http2();
+        Arc::new(state)
+    }
+
+    fn count(state: &ConnectionState) -> usize {
+        state.unsent().count.load(Ordering::Relaxed)
+    }
+
+    fn is_idle(state: &ConnectionState) -> bool {
+        matches!(state.waiting_since(), Some(Waiting::Request(_)))
+    }
+
+    #[test]
+    fn a_request_ends_with_its_body_or_with_its_last_piece() {
+        let state = state();
+        let giver = Giver::new(state.begin(), None, PATIENCE);
+        let piece = giver.piece(Bytes::from_static(b"piece"));
+        drop(piece);
+        assert_eq!(state.waiting_since(), None, "its body has not ended");
+        let (first, last) = (giver.piece(Bytes::new()), giver.piece(Bytes::from_static(b"piece")));
+        drop(giver);
+        assert_eq!(count(&state), 1);
+        drop(first);
+        assert!(matches!(state.waiting_since(), Some(Waiting::Window(_))));
+        drop(last);
+        assert!(is_idle(&state));
+        drop(Giver::new(state.begin(), None, PATIENCE));
+        assert!(is_idle(&state));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn time_begins_anew_whenever_something_is_sent() {
+        let state = state();
+        let hand_over = |patience| {
+            let giver = Giver::new(state.begin(), None, Duration::from_secs(patience));
+            giver.piece(Bytes::from_static(b"piece"))
+        };
+        let mut first = hand_over(30);
+        let mut due = state.unsent().due().expect("it waits");
+        assert_eq!(due, clock::now() + 30_000);
+        for _ in 0..3 {
+            tokio::time::advance(Duration::from_secs(20)).await;
+            assert_eq!(state.unsent().due(), Some(due));
+            first.advance(1);
+            due = state.unsent().due().expect("it waits");
+            assert_eq!(due, clock::now() + 30_000);
+        }
+        // One more that waits is nothing that was sent, but may wait for longer.
+        tokio::time::advance(Duration::from_secs(20)).await;
+        let second = hand_over(10);
+        assert_eq!(state.unsent().due(), Some(due));
+        let third = hand_over(40);
+        assert_eq!(state.unsent().due(), Some(due + 10_000));
+        drop((first, second, third));
+        assert_eq!(state.unsent().due(), None);
+    }
+
+    proptest! {
+        /// Each is a request, what is done next to it, and how.
+        #[test]
+        fn whatever_comes_when_the_end_is_zero(
+            events in proptest::collection::vec((0..6_usize, 0..4_u8), 0..200)
+        ) {
+            let state = state();
+            let mut requests: Vec<(Option<Giver>, Vec<Piece>)> = Vec::new();
+            requests.resize_with(6, Default::default);
+            for (request, event) in events {
+                let (giver, pieces) = &mut requests[request];
+                match (event, &giver) {
+                    (0, None) if pieces.is_empty() => {
+                        *giver = Some(Giver::new(state.begin(), None, PATIENCE));
+                    }
+                    (0 | 1, Some(some)) => pieces.push(some.piece(Bytes::from_static(b"piece"))),
+                    (2, _) => *giver = None,
+                    (3, _) => drop(pieces.pop()),
+                    _ => {}
+                }
+                let left = |(giver, pieces): &&(Option<Giver>, Vec<Piece>)| {
+                    giver.is_none() && !pieces.is_empty()
+                };
+                prop_assert_eq!(count(&state), requests.iter().filter(left).count());
+                let is_over = |(giver, pieces): &(Option<Giver>, Vec<Piece>)| {
+                    giver.is_none() && pieces.is_empty()
+                };
+                prop_assert_eq!(is_idle(&state), requests.iter().all(is_over));
+            }
+            drop(requests);
+            prop_assert_eq!(count(&state), 0);
+            prop_assert!(is_idle(&state));
+        }
+    }
+}
