@@ -216,13 +216,16 @@ async fn a_client_that_reads_slowly_gets_everything() {
 const SHORT: usize = 8000;
 const SIP: usize = 800;
 
-/// Between sips; ten of them are more than an idle connection is kept, and less than a
-/// client may take nothing.
+/// Between sips; ten of them are longer than an idle connection is kept, by
+/// `keep_alive_timeout`, in a drain or when it is one too many.
 const PAUSE: Duration = Duration::from_millis(150);
+
+/// Less than it may take nothing.
+const SOON: Duration = Duration::from_secs(4);
 
 /// A server that ends idle connections soon.
 fn impatient() -> Builder {
-    let builder = Server::builder().guest(guests::ECHO).flag("--response-idle-timeout", "5s");
+    let builder = Server::builder().guest(guests::ECHO).flag("--response-idle-timeout", "6s");
     builder.flag("--keep-alive-timeout", "400ms")
 }
 
@@ -279,7 +282,8 @@ async fn a_connection_whose_response_is_on_its_way_is_not_idle() {
     sip(&mut client, echoed).await;
     nothing_is_in_flight(&server).await;
     // Now it is, and ends as one that is idle.
-    client.read_frames_to_end().await;
+    let (elapsed, _) = timed(client.read_frames_to_end()).await;
+    assert!(elapsed < SOON, "it was closed after {elapsed:?}");
     let metrics = server.metrics().await;
     assert_eq!(metrics.sum("remuda_requests_total", &[("status", "200")]), 1.0);
     assert_eq!(metrics.sum("remuda_responses_broken_off_total", &[]), 0.0);
@@ -292,7 +296,9 @@ async fn a_drain_waits_for_a_response_that_is_on_its_way() {
     server.terminate();
     while client.read_whole_frame().await.kind != GOAWAY {}
     sip(&mut client, echoed).await;
-    assert_eq!(server.exit_code().await, Some(0));
+    let (elapsed, code) = timed(server.exit_code()).await;
+    assert_eq!(code, Some(0));
+    assert!(elapsed < SOON, "it ended after {elapsed:?}");
 }
 
 #[tokio::test]
@@ -341,9 +347,10 @@ async fn responses_wait_for_the_window_of_their_connection() {
 }
 
 /// Ten places; the connection's other requests are told that there is none.
-async fn server_with_ten_places() -> Server {
+async fn server_with_ten_places(response_idle_timeout: &str) -> Server {
     let builder = Server::builder().guest(guests::HELLO).flag("--limit-concurrency", "10");
-    builder.flag("--queue", "0").flag("--response-idle-timeout", "1s").start().await
+    let builder = builder.flag("--response-idle-timeout", response_idle_timeout);
+    builder.flag("--queue", "0").start().await
 }
 
 /// Asks on all streams of a connection, whose responses all wait after their first byte.
@@ -361,7 +368,7 @@ async fn client_that_takes_a_byte(server: &Server) -> Raw {
 
 #[tokio::test]
 async fn responses_that_nobody_takes_hold_their_places_until_their_connection_is_ended() {
-    let server = server_with_ten_places().await;
+    let server = server_with_ten_places("1s").await;
     let mut client = client_that_takes_a_byte(&server).await;
     server.get("/").await.assert_rejected(503, "queue_full");
     assert_eq!(server.metrics().await.sum("remuda_in_flight", &[]), 10.0);
@@ -380,8 +387,9 @@ async fn client_stalled(server: &Server) -> f64 {
 
 #[tokio::test]
 async fn responses_that_nobody_wants_any_more_hold_no_places() {
-    let server = server_with_ten_places().await;
+    let server = server_with_ten_places("60s").await;
     let mut client = client_that_takes_a_byte(&server).await;
+    server.get("/").await.assert_rejected(503, "queue_full");
     let streams = (0..STREAMS).map(|number| 2 * number + 1);
     client.send(streams.flat_map(reset).collect::<Vec<u8>>()).await;
     nothing_is_in_flight(&server).await;

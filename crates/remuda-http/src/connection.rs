@@ -244,9 +244,10 @@ impl Timer {
         }
         while self.sleep.as_mut().poll(cx).is_ready() {
             let now = Instant::now();
+            let later = now + self.keep_alive.min(self.header);
             let (at, due) = match state.waiting_since() {
                 // Busy: nothing is due, look again later.
-                None => (now + self.keep_alive.min(self.header), Due::Close),
+                None => (later, Due::Close),
                 Some(state::Waiting::Request(since)) => {
                     (self.end_of_idleness(state, since), Due::Close)
                 }
@@ -261,7 +262,8 @@ impl Timer {
             if at <= now {
                 return Poll::Ready(due);
             }
-            self.sleep.as_mut().reset(at);
+            // A client that goes on in time may be idle long before this is due.
+            self.sleep.as_mut().reset(if due == Due::Stalled { at.min(later) } else { at });
         }
         Poll::Pending
     }
