@@ -1,6 +1,9 @@
 //! What the logs say: guests' lines, and a line for every request when asked for.
 
-use remuda_tests::{Ask, Server, guests};
+use remuda_tests::{
+    Ask, Server, guests,
+    http2::{HEADERS, INITIAL_WINDOW_SIZE, PING, frame, get, preface},
+};
 
 const PRINTING: &str = r#"
 [[route]]
@@ -121,4 +124,20 @@ async fn a_request_without_a_response_in_time_is_logged_with_its_route() {
     assert_eq!(lines.len(), 1, "{}", server.stderr());
     assert_eq!((lines[0].text("level"), lines[0].text("route")), ("WARN", "/"), "{}", lines[0]);
     assert_eq!(lines[0].text("request").len(), 16, "{}", lines[0]);
+}
+
+/// A library warns of each of these frames, which cost a client next to nothing.
+#[tokio::test]
+async fn what_libraries_say_of_clients_is_for_whoever_debugs() {
+    const ACK: u8 = 1;
+    for (level, is_said) in [("info", false), ("debug", true)] {
+        let builder = Server::builder().guest(guests::HELLO).flag("--log-level", level);
+        let server = builder.start().await;
+        let mut client = server.connect_raw().await;
+        let unasked = frame(PING, ACK, 0, &[7; 8]).repeat(500);
+        let start = preface(INITIAL_WINDOW_SIZE, 65_535);
+        client.send([start, unasked, get(1, "/")].concat()).await;
+        while client.read_whole_frame().await.kind != HEADERS {}
+        assert_eq!(server.stderr().contains("recv PING ack"), is_said, "{level}");
+    }
 }

@@ -50,6 +50,12 @@ impl Write for WhileTaken {
     }
 }
 
+/// What libraries may say: they warn of what clients do, some of them once for every frame,
+/// which is for whoever looks for it.
+fn of_libraries(level: LevelFilter) -> LevelFilter {
+    level.min(if level == LevelFilter::DEBUG { LevelFilter::WARN } else { LevelFilter::ERROR })
+}
+
 /// Starts logging to standard error. Lines of different processes do not mix, for each
 /// is one write.
 pub(crate) fn init(log: &Log) {
@@ -59,11 +65,8 @@ pub(crate) fn init(log: &Log) {
         LogLevel::Info => LevelFilter::INFO,
         LogLevel::Debug => LevelFilter::DEBUG,
     };
-    // Of libraries, only what needs attention.
     let filter = Targets::new()
-        .with_default(level.min(LevelFilter::WARN))
-        // It warns of what clients do.
-        .with_target("wasmtime_wasi_http", level.min(LevelFilter::ERROR))
+        .with_default(of_libraries(level))
         .with_target("remuda", level)
         .with_target("guest", level);
     let lines = fmt::layer().with_writer(|| WhileTaken);
