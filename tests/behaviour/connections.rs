@@ -67,6 +67,20 @@ async fn a_head_that_never_ends_is_408() {
     assert!(response.contains("details=\"header_timeout\"\r\n"), "{response}");
 }
 
+/// Whatever of it has come: hyper reads more than once to find out which protocol it is.
+#[tokio::test]
+async fn a_head_that_never_ends_is_408_once() {
+    let builder = Server::builder().guest(guests::HELLO).flag("--header-timeout", "300ms");
+    let server = builder.start().await;
+    for start in ["G", "GET / HT", "GET / HTTP/1.1\r\n", "PRI", "PRI * HTTP/2.0\r\n"] {
+        let mut client = server.connect_raw().await;
+        client.send(start).await;
+        let response = client.read_to_end().await;
+        assert_eq!(response.matches("HTTP/1.1 408 ").count(), 1, "{start:?}: {response:?}");
+        assert!(response.ends_with("\r\n\r\nthe request head did not arrive in time\n"));
+    }
+}
+
 #[tokio::test]
 async fn a_head_that_trickles_in_is_given_up() {
     let builder = Server::builder().guest(guests::HELLO).flag("--header-timeout", "500ms");

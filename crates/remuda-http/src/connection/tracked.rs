@@ -32,6 +32,8 @@ pub(super) struct Tracked {
     staged_at: usize,
     refused: Option<Refused>,
     flooded: bool,
+    /// The client has been told that its head took too long.
+    told_head_timeout: bool,
     /// The client sends no more; it is taken to have gone when this is over.
     half_closed: Option<Pin<Box<Sleep>>>,
     /// The client has yet to take what was written.
@@ -52,7 +54,7 @@ enum Refused {
 const HALF_CLOSED: Duration = Duration::from_millis(30);
 
 /// The reason for which a connection of HTTP/2 ends that is flooded.
-const HTTP2_FLOOD: &str = "http2_flood";
+pub(super) const HTTP2_FLOOD: &str = "http2_flood";
 
 /// Bytes that are read at a time while a line is unfinished: hyper has little room then.
 const PIECE: usize = 4096;
@@ -69,6 +71,7 @@ impl Tracked {
             staged_at: 0,
             refused: None,
             flooded: false,
+            told_head_timeout: false,
             half_closed: None,
             flush_waits: false,
         }
@@ -202,11 +205,14 @@ impl AsyncRead for Tracked {
             return Poll::Ready(Ok(()));
         }
         if this.state.is_head_given_up() {
-            // hyper has no words for this, and sees the end of the stream. What the client
-            // does not take at once, it does not get.
-            let answer = Rejection::HeaderTimeout.bytes(this.framing.accepts_json());
-            let _ = Pin::new(&mut this.stream).poll_write(cx, &answer);
-            this.say_goodbye(cx);
+            // hyper has no words for this, and sees the end of the stream, in a second read if
+            // it has yet to find out which protocol this is. What the client does not take at
+            // once, it does not get.
+            if !std::mem::replace(&mut this.told_head_timeout, true) {
+                let answer = Rejection::HeaderTimeout.bytes(this.framing.accepts_json());
+                let _ = Pin::new(&mut this.stream).poll_write(cx, &answer);
+                this.say_goodbye(cx);
+            }
             return Poll::Ready(Ok(()));
         }
         if !this.staged.is_empty() {
