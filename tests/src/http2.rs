@@ -18,7 +18,8 @@ const END_HEADERS: u8 = 4;
 /// A setting.
 pub const INITIAL_WINDOW_SIZE: u16 = 4;
 
-/// An error code.
+/// Error codes.
+pub const REFUSED_STREAM: u32 = 7;
 pub const ENHANCE_YOUR_CALM: u32 = 11;
 
 /// A frame that has come.

@@ -16,6 +16,7 @@ mod tracked;
 mod unsent;
 
 use std::{
+    error::Error,
     net::IpAddr,
     pin::{Pin, pin},
     sync::Arc,
@@ -35,7 +36,7 @@ pub(crate) use keep_alive::KeepAlive;
 use stalled::Watched;
 pub(crate) use stalled::{Told, tell};
 pub(crate) use state::{ConnectionState, InFlight};
-use tracked::Tracked;
+use tracked::{HTTP2_FLOOD, Tracked};
 pub(crate) use unsent::Giver;
 pub use unsent::Piece;
 
@@ -63,12 +64,14 @@ const TOO_MANY_LINGER: Duration = Duration::from_secs(1);
 const MAX_CONCURRENT_STREAMS: u32 = 200;
 
 /// Streams of one connection that their client has reset before they were looked at; one
-/// more ends the connection with ENHANCE_YOUR_CALM (CVE-2023-44487). h2's default.
-const MAX_PENDING_RESETS: usize = 20;
+/// more ends the connection with ENHANCE_YOUR_CALM (CVE-2023-44487). Whoever gives up all that
+/// it may have in flight is no flood; each of them keeps its head until it is looked at.
+const MAX_PENDING_RESETS: usize = MAX_CONCURRENT_STREAMS as usize;
 
-/// Streams of one connection that were reset for what their client did wrong; one more ends
-/// the connection (CVE-2025-8671). h2 would allow 1024.
-const MAX_ERROR_RESETS: usize = 100;
+/// Streams of one connection, over all its life, that were reset for what their client did
+/// wrong; one more ends the connection (CVE-2025-8671). Streams beyond those that may be in
+/// flight count too, and a client may have opened many before it knows: h2's default.
+const MAX_ERROR_RESETS: usize = 1024;
 
 /// Bytes of request bodies that clients may send before guests read them: of one stream, and
 /// of one connection.
@@ -117,6 +120,9 @@ pub(crate) async fn serve<H: Handler>(
         }
         if let Poll::Ready(result) = connection.as_mut().poll(cx) {
             if let Err(error) = result {
+                if is_flood(&*error) {
+                    state.rejected(HTTP2_FLOOD);
+                }
                 tracing::debug!(error, "connection ended");
             }
             return Poll::Ready(());
@@ -168,6 +174,13 @@ fn builder<H: Handler>(shared: &Shared<H>) -> auto::Builder<TrackedExecutor> {
         // that is larger than it may be, but not by far, is refused by the service.
         .max_header_list_size(u32::try_from(max_head.saturating_mul(2)).unwrap_or(u32::MAX));
     builder
+}
+
+/// Whether h2 has ended the connection for what its client sends too much of; it has limits
+/// beside our balance.
+fn is_flood(error: &(dyn Error + 'static)) -> bool {
+    let h2 = error.source().and_then(|source| source.downcast_ref::<h2::Error>());
+    h2.is_some_and(|h2| h2.is_library() && h2.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM))
 }
 
 /// Runs the streams of HTTP/2 connections as tasks of the server.
