@@ -40,6 +40,9 @@ const MAX_EMPTY_LINES: usize = 2;
 /// Longest target that hyper takes.
 const MAX_TARGET: usize = u16::MAX as usize - 1;
 
+/// Longest body that anybody can mean; hyper has meanings of its own for the largest numbers.
+const MAX_LENGTH: u64 = i64::MAX as u64;
+
 /// Longest line with a chunk's size, its extensions included.
 const MAX_CHUNK_LINE: usize = 4096;
 
@@ -230,6 +233,7 @@ impl Head {
             }
             self.length = Some(
                 number(value.trim_ascii(), 10)
+                    .filter(|length| *length <= MAX_LENGTH)
                     .ok_or(Refusal::Ambiguous("its Content-Length is not a number of bytes"))?,
             );
         } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
@@ -547,6 +551,9 @@ mod tests {
             get("content-length: 0x1\r\n"),
             get("content-length: 1 1\r\n"),
             get("content-length:\r\n"),
+            get("content-length: 9223372036854775808\r\n"),
+            get("content-length: 18446744073709551614\r\n"),
+            get("content-length: 18446744073709551615\r\n"),
             get("content-length: 99999999999999999999\r\n"),
             get("transfer-encoding: identity\r\n"),
             get("transfer-encoding: gzip, chunked\r\n"),
