@@ -33,6 +33,9 @@ table! {
     a_head_that_is_too_large_over_http2: row(431, "header_too_large", "http_request_error")
         .guest(HELLO).flag("--max-header-bytes", "8KiB").unrouted().over(Protocol::Http2)
         .asked(|_| Ask::get("/").header("x", &"x".repeat(9000)));
+    a_head_of_too_many_fields_over_http2: row(431, "header_too_large", "http_request_error")
+        .guest(HELLO).unrouted().over(Protocol::Http2)
+        .asked(|_| (0..101).fold(Ask::get("/"), |ask, _| ask.header("x", "y")));
     a_head_that_does_not_end: row(408, "header_timeout", "http_request_error")
         .guest(HELLO).flag("--header-timeout", "300ms")
         .bytes("GET / HTTP/1.1\r\nhost: a\r\n[accept]x-slow:");

@@ -16,6 +16,7 @@ mod connection;
 mod forwarded;
 mod front;
 mod handler;
+mod http2_head;
 mod listener;
 mod metrics;
 mod output;

@@ -4,7 +4,6 @@ use std::{convert::Infallible, sync::Arc, time::Instant};
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, Version, header,
-    request::Parts,
     uri::{Authority, PathAndQuery, Scheme},
 };
 use hyper::{body::Incoming, service::service_fn};
@@ -17,6 +16,7 @@ use crate::{
     connection::{ConnectionState, InFlight},
     forwarded::{Origin, origin},
     front::Client,
+    http2_head,
     rejection::accepts_json,
     server::Shared,
 };
@@ -128,8 +128,8 @@ impl<H: Handler> Connection<H> {
         let shared = &*self.shared;
         let (mut parts, incoming) = request.into_parts();
         let http = &shared.config.http;
-        if parts.version == Version::HTTP_2 && size_of_list(&parts) > http.max_header_bytes {
-            return Err(Rejection::HeaderTooLarge);
+        if parts.version == Version::HTTP_2 {
+            http2_head::check(&mut parts, http.max_header_bytes)?;
         }
         if parts.method == Method::CONNECT {
             return Err(Rejection::BadRequest("CONNECT is for proxies, which this is not"));
@@ -164,17 +164,6 @@ impl<H: Handler> Connection<H> {
     }
 }
 
-/// The size of a head as HTTP/2 reckons it (RFC 9113, section 6.5.2), without the names of
-/// what is not a field in HTTP/1.
-fn size_of_list(head: &Parts) -> usize {
-    const OVERHEAD: usize = 32;
-    let target = head.uri.authority().map_or(0, |authority| authority.as_str().len())
-        + head.uri.path_and_query().map_or(0, |path| path.as_str().len());
-    let field =
-        |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + OVERHEAD;
-    target + head.headers.iter().map(field).sum::<usize>()
-}
-
 /// Takes away fields that are for the connection and not for the request (RFC 9110, section
 /// 7.6.1). Hardly any head has one: looking costs less than removing what is not there.
 fn strip_hop_by_hop(headers: &mut HeaderMap) {
@@ -205,6 +194,9 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
     )
 }
 
+/// What is wrong with a target of another scheme.
+const SCHEME: &str = "its scheme is neither http nor https";
+
 /// The URI with authority, which HTTP/1 has in its `Host` header, and with the scheme of the
 /// connection, whatever the client says.
 fn absolute_uri(
@@ -214,7 +206,11 @@ fn absolute_uri(
     is_https: bool,
 ) -> Result<Uri, Rejection> {
     let scheme = if is_https { Scheme::HTTPS } else { Scheme::HTTP };
+    if uri.scheme().is_some_and(|named| *named != Scheme::HTTP && *named != Scheme::HTTPS) {
+        return Err(Rejection::BadRequest(SCHEME));
+    }
     if let Some(target) = uri.authority() {
+        check_authority(target)?;
         // RFC 9112, section 3.2.2, lets the target win; whoever is in front may not.
         let mut hosts = headers.get_all(header::HOST).iter();
         let agrees =
@@ -249,7 +245,29 @@ fn authority(headers: &HeaderMap, version: Version) -> Result<Authority, Rejecti
         (None, _) if version <= Version::HTTP_10 => Authority::from_static("localhost"),
         (None, _) => return Err(Rejection::BadRequest("it has no Host header")),
     };
+    check_authority(&authority)?;
     Ok(authority)
+}
+
+/// Whether it is a host, with a port or without. Whoever is in front may route by what an
+/// `http::uri::Authority` may have besides (RFC 9110, section 4.2.4).
+fn check_authority(authority: &Authority) -> Result<(), Rejection> {
+    let text = authority.as_str();
+    if text.contains('@') {
+        return Err(Rejection::BadRequest("its authority names a user"));
+    }
+    let host = authority.host();
+    if host.is_empty() {
+        return Err(Rejection::BadRequest("its authority has no host"));
+    }
+    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
+    match text[host.len()..].split_once(':') {
+        None if host.len() == text.len() => Ok(()),
+        // An empty port is the default one (RFC 3986, section 3.2.3).
+        Some(("", "")) => Ok(()),
+        Some(("", port)) if is_port(port) && port.parse::<u16>().is_ok() => Ok(()),
+        _ => Err(Rejection::BadRequest("its port is not a number up to 65535")),
+    }
 }
 
 #[cfg(test)]
@@ -299,6 +317,37 @@ mod tests {
             [("http://a/", &["b"][..]), ("http://a/", &["a", "a"]), ("/", &["a", "b"]), ("/", &[])]
         {
             assert!(uri(target, hosts).is_err(), "{target} {hosts:?}");
+        }
+        assert_eq!(uri("ftp://a/", &["a"]), Err(Rejection::BadRequest(SCHEME)));
+    }
+
+    #[test]
+    fn authorities_are_a_host_and_a_port() {
+        let check = |text: &str| match Authority::try_from(text) {
+            Ok(authority) => check_authority(&authority).is_ok(),
+            Err(_) => false,
+        };
+        for text in ["a", "a:80", "a:", "a:65535", "127.0.0.1:8000", "[::1]", "[::1]:443"] {
+            assert!(check(text), "{text}");
+        }
+        for text in [
+            "u@a",
+            "u:p@a",
+            "@a",
+            "a@",
+            "a:b",
+            "a:65536",
+            "a:99999999999999999999",
+            "a:8 0",
+            "a:+80",
+            "a:80:80",
+            ":80",
+            "",
+            "[::1]:x",
+            "[::1]80",
+            "::1",
+        ] {
+            assert!(!check(text), "{text}");
         }
     }
 }
