@@ -146,6 +146,9 @@ async fn without_a_header_there_is_no_connection() {
         assert!(elapsed < SOON, "it was closed after {elapsed:?}");
     }
     assert_eq!(headers(&server, "malformed").await, bytes.len() as f64);
+    // One now and then, however many there are.
+    let said = server.lines("connection refused: no PROXY header").len();
+    assert!((1..bytes.len()).contains(&said), "{said} lines");
     // A check that only connects.
     drop(server.connect_raw().await);
     wait::until_async("its end to be counted", async || {
@@ -178,6 +181,9 @@ async fn strangers_cannot_announce_anybody() {
     assert_eq!(answer, "");
     assert!(elapsed < SOON, "it was closed after {elapsed:?}");
     assert_eq!(headers(&server, "untrusted").await, 1.0);
+    let line = server.wait_for_line("connection refused: no PROXY header").await;
+    assert_eq!((line.text("level"), line.text("peer")), ("WARN", "127.0.0.1"), "{line}");
+    assert!(line.text("reason").contains("forwarded_allow_ips"), "{line}");
     assert_eq!(server.stdout(), "");
 }
 

@@ -18,7 +18,7 @@ use tokio::{
 
 use self::balance::Balance;
 pub(crate) use self::company::Company;
-use self::complaint::Complaint;
+pub(crate) use self::complaint::Complaint;
 use crate::{Handler, Listener, connection, listener::Accepted, server::Shared};
 
 /// How long a listener rests after an error such as a full table of open files

@@ -7,7 +7,12 @@
 pub mod proxy;
 mod tls;
 
-use std::{io, net::IpAddr, time::Duration};
+use std::{
+    io,
+    net::IpAddr,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use tokio::{
     io::AsyncReadExt as _,
@@ -16,6 +21,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    accept::Complaint,
     listener::{Rewound, Stream},
     server::Shared,
     tls::Tls,
@@ -85,7 +91,7 @@ async fn pass_through<H>(shared: &Shared<H>, passed: Passed, tls: Option<&Tls>) 
                 }
             }
             Err(refused) => {
-                tracing::debug!(peer = ?client.address, %refused, "no PROXY header");
+                complain(&shared.unannounced, client.address, &refused);
                 return None;
             }
         }
@@ -109,6 +115,23 @@ async fn pass_through<H>(shared: &Shared<H>, passed: Passed, tls: Option<&Tls>) 
         }
     }
     Some(Passed { stream, client })
+}
+
+/// Says that a connection is refused; it may be every one, if the setting is wrong. What just
+/// connects and goes is a health check.
+fn complain(complaint: &Mutex<Complaint>, peer: Option<IpAddr>, refused: &Refused) {
+    let peer = peer.map_or_else(|| "unix".to_owned(), |peer| peer.to_string());
+    let mut complaint = complaint.lock().unwrap_or_else(PoisonError::into_inner);
+    let counted = match refused {
+        Refused::Ended(_) => None,
+        _ => complaint.count(Instant::now()),
+    };
+    match counted {
+        Some(unsaid) => {
+            tracing::warn!(peer, reason = %refused, unsaid, "connection refused: no PROXY header");
+        }
+        None => tracing::debug!(peer, reason = %refused, "no PROXY header"),
+    }
 }
 
 /// Why a connection has no header of the PROXY protocol.

@@ -4,7 +4,7 @@
 //! returns only when every connection, and every request on it, has ended.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex,
     atomic::{AtomicU64, Ordering},
 };
 
@@ -14,7 +14,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     Admission, Handler, LastAccepts, Listener, Observer, Peers, RouteTable, Tls,
-    accept::{Company, accept_until_drained},
+    accept::{Company, Complaint, accept_until_drained},
     connection::KeepAlive,
     metrics::Metrics,
 };
@@ -28,6 +28,8 @@ pub struct Server<H: Handler> {
 pub(crate) struct Shared<H> {
     pub(crate) config: Config,
     pub(crate) routes: RouteTable,
+    /// The path of each route, for the log.
+    pub(crate) paths: Vec<Arc<str>>,
     pub(crate) admission: Arc<Admission>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) handler: H,
@@ -39,6 +41,8 @@ pub(crate) struct Shared<H> {
     pub(crate) company: Arc<Company>,
     pub(crate) keep_alive: Arc<KeepAlive>,
     pub(crate) tls: Option<Tls>,
+    /// Connections that were refused for their PROXY header.
+    pub(crate) unannounced: Mutex<Complaint>,
     last_id: AtomicU64,
 }
 
@@ -67,6 +71,7 @@ impl<H: Handler> Server<H> {
         let shared = Shared {
             config: config.clone(),
             routes: RouteTable::new(&config.routes),
+            paths: config.routes.iter().map(|route| route.path.as_str().into()).collect(),
             admission: Arc::new(Admission::new(config)),
             handler,
             tasks: TaskTracker::new(),
@@ -75,6 +80,7 @@ impl<H: Handler> Server<H> {
             company: Arc::new(Company::new(Arc::clone(&metrics), peers)),
             keep_alive: Arc::new(KeepAlive::new(config.http.max_keep_alive)),
             tls,
+            unannounced: Mutex::default(),
             last_id: AtomicU64::new(first_id),
             metrics,
         };

@@ -1,8 +1,9 @@
-//! Saying that connections cannot be accepted, now and then.
+//! Saying that connections cannot be accepted, or are refused, now and then.
 //!
 //! Purpose: a full table of open files fails ten times a second for as long as it is full;
-//! a log is not the place to count that. Owner: each listener. Pure. Invariants: the first
-//! failure is said at once; what is not said is counted in the next line.
+//! a log is not the place to count that. Owner: each listener, and the server for headers of
+//! the PROXY protocol. Pure. Invariants: the first failure is said at once; what is not said
+//! is counted in the next line.
 
 use std::{io, time::Duration};
 
@@ -11,9 +12,9 @@ use tokio::time::Instant;
 /// At most one line in so long.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// What one listener has to say.
+/// What there is to say of one kind of failure.
 #[derive(Debug, Default)]
-pub(super) struct Complaint {
+pub(crate) struct Complaint {
     said: Option<Instant>,
     unsaid: u64,
 }
@@ -27,7 +28,7 @@ impl Complaint {
     }
 
     /// How many failures were not said before, if this one is to be said.
-    fn count(&mut self, now: Instant) -> Option<u64> {
+    pub(crate) fn count(&mut self, now: Instant) -> Option<u64> {
         if self.said.is_some_and(|said| now - said < INTERVAL) {
             self.unsaid += 1;
             return None;
