@@ -47,6 +47,8 @@ async fn a_length_that_is_not_the_bodys_is_no_valid_response() {
             }
         }
     }
+    let log = server.stderr();
+    assert!(log.contains("is not as long as its content-length says"), "{log}");
     assert_eq!(server.get("/set?name=content-length&value=7").await.ok(), "Ok(())\n");
     for no_number in ["x", "-7", "%2B7", "7,7"] {
         let target = format!("/set?name=content-length&value={no_number}");
@@ -62,5 +64,12 @@ async fn what_comes_before_an_answer_is_no_answer() {
         let target = format!("/status?code={status}");
         http1.get(&target).await.assert_rejected(500, "guest_error");
         http2.get(&target).await.assert_rejected(500, "guest_error");
+    }
+    let lines = server.lines("guest answered with what is no final status");
+    assert_eq!(lines.len(), 6, "{}", server.stderr());
+    for line in lines {
+        assert_eq!((line.text("level"), line.text("route")), ("WARN", "/"), "{line}");
+        assert_eq!(line.text("request").len(), 16, "{line}");
+        assert!([100, 101, 103].contains(&line.number("status")), "{line}");
     }
 }

@@ -8,10 +8,10 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, header};
 use http_body::{Body, Frame, SizeHint};
-use wasmtime_wasi_http::{Error, WasiBody};
+use wasmtime_wasi_http::WasiBody;
 
 use super::{
-    outgoing::{Collected, Outgoing},
+    outgoing::{Collected, Outgoing, invalid},
     shared::Lease,
     single::{Guest, Tenant},
 };
@@ -187,9 +187,4 @@ fn poll_shared(
         (None | Some(Err(_)), Some(fault)) => Poll::Ready(Some(Err(fault))),
         (frame, _) => Poll::Ready(frame.map(|frame| frame.map_err(|error| invalid(&error)))),
     }
-}
-
-/// The guest lives, but its body does not go on.
-fn invalid(error: &Error) -> Fault {
-    Fault::InvalidResponse(error.to_string())
 }

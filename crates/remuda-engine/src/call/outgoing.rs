@@ -10,6 +10,8 @@ use http::{HeaderMap, Response, response::Parts};
 use http_body::Body as _;
 use wasmtime_wasi_http::{Error, WasiBody};
 
+use crate::Fault;
+
 /// Bytes of a response that are collected before its head is sent; what is longer
 /// streams.
 const MAX_COLLECTED_BYTES: usize = 64 * 1024;
@@ -79,6 +81,20 @@ impl Outgoing {
         }
         Ok(drained)
     }
+}
+
+/// What a broken body comes to, in words for whoever wrote the guest.
+pub(super) fn invalid(error: &Error) -> Fault {
+    let length = "is not as long as its content-length says";
+    Fault::InvalidResponse(match error {
+        Error::HttpResponseBodySize(Some(bytes)) => {
+            format!("its body, of {bytes} bytes or more, {length}")
+        }
+        Error::HttpResponseBodySize(None) => format!("its body {length}"),
+        // All that is known of a body of 0.2 in either case.
+        Error::HttpProtocolError => format!("its body was not finished, or {length}"),
+        _ => error.to_string(),
+    })
 }
 
 /// Throws away what `body` has ready, so that its guest can go on. Ready at its end.

@@ -24,7 +24,7 @@ use super::{
     Allowance, GuestBody, Instance, Reuse,
     floor::{Floor, Stock, refill},
     instance::Counted,
-    outgoing::{Drained, Outgoing, discard},
+    outgoing::{Drained, Outgoing, discard, invalid},
     run::{HeadSlot, run_02, run_03_to_end},
 };
 use crate::{
@@ -421,7 +421,7 @@ impl<H: Send + Unpin + 'static> Future for SingleCall<H> {
             let Some(outgoing) = &mut call.outgoing else { continue };
             match outgoing.drain(cx) {
                 Err(error) => {
-                    return Poll::Ready(Err(Fault::InvalidResponse(error.to_string())));
+                    return Poll::Ready(Err(invalid(&error)));
                 }
                 Ok(_) if polled.is_ready() => break,
                 Ok(_) if outgoing.collected.ended => {

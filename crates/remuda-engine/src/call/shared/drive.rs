@@ -22,7 +22,7 @@ use crate::{
     call::{
         Instance, Stop,
         instance::Counted,
-        outgoing::{Drained, Outgoing},
+        outgoing::{Drained, Outgoing, invalid},
         run::{Head, run_03},
     },
     epoch,
@@ -188,7 +188,7 @@ impl Outbox {
                     Ok(Drained::Some) => worth_another_turn |= !outgoing.collected.ended,
                     Ok(Drained::Nothing) => {}
                     Err(error) => {
-                        delivery.outgoing = Err(Fault::InvalidResponse(error.to_string()));
+                        delivery.outgoing = Err(invalid(&error));
                     }
                 }
             }
