@@ -392,6 +392,7 @@ impl BrokenOff {
         let lines = server.wait_for_lines("response broke off", 2).await;
         for line in lines {
             assert_eq!(line.text("reason"), self.reason, "{line}");
+            assert_eq!((line.text("level"), line.text("route")), ("WARN", "/"), "{line}");
             assert_eq!(line.text("request").len(), 16, "{line}");
         }
         let metrics = server.metrics().await;

@@ -4,6 +4,7 @@
 
 mod admin;
 mod admission;
+mod blame;
 mod bodies;
 mod command_line;
 mod components;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 
-use crate::{Permit, Rejection, RequestBody};
+use crate::{Permit, Rejection, RequestBody, Verdict};
 
 /// Why a body ends before its end.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -44,4 +44,6 @@ pub struct Ticket {
     /// When the response head must be there; what comes later is not wanted.
     pub deadline: Instant,
     pub permit: Permit,
+    /// Whether the request's body is to blame; `None` for a request without one.
+    pub verdict: Option<Verdict>,
 }

@@ -42,7 +42,7 @@ pub use listener::Listener;
 pub use metrics::{Histogram, Load, Observer, Reading, RequestInFlight, RouteReading};
 pub use output::takes_bytes;
 pub use rejection::{Fault, Rejection};
-pub use request_body::{RequestBody, RequestBodyError};
+pub use request_body::{RequestBody, RequestBodyError, Verdict};
 pub use response_body::ResponseBody;
 pub use routes::RouteTable;
 pub use server::Server;

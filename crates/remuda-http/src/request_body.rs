@@ -47,7 +47,7 @@ pub enum RequestBodyError {
 
 /// Lets whoever answers know that the body broke a limit.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Verdict(Arc<AtomicU8>);
+pub struct Verdict(Arc<AtomicU8>);
 
 const TOO_LARGE: u8 = 1;
 const STALLED: u8 = 2;
@@ -59,7 +59,8 @@ impl Verdict {
     }
 
     /// What the client did wrong, if anything.
-    pub(crate) fn rejection(&self) -> Option<Rejection> {
+    #[must_use]
+    pub fn rejection(&self) -> Option<Rejection> {
         match self.0.load(Ordering::Relaxed) {
             TOO_LARGE => Some(Rejection::BodyTooLarge),
             STALLED => Some(Rejection::BodyTimeout),

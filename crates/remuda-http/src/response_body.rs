@@ -13,7 +13,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::time::Sleep;
 
 use crate::{
-    BodyFailure,
+    BodyFailure, Verdict,
     access_log::AccessRecord,
     admission::Place,
     connection::{Giver, InFlight, Piece, Told, tell},
@@ -48,7 +48,15 @@ enum Held {
 
 enum Inner<B> {
     Words(Bytes),
-    Handler { body: B, id: u64, silence: Duration, deadline: Option<Pin<Box<Sleep>>> },
+    Handler { body: B, asked: Asked, silence: Duration, deadline: Option<Pin<Box<Sleep>>> },
+}
+
+/// Which request a handler answers.
+pub(crate) struct Asked {
+    pub(crate) id: u64,
+    pub(crate) route: Arc<str>,
+    /// Whether its body is to blame when the answer breaks off; `None` without a body.
+    pub(crate) verdict: Option<Verdict>,
 }
 
 /// A response broke off; hyper resets the connection or the stream.
@@ -64,8 +72,8 @@ impl<B> ResponseBody<B> {
 
     /// A handler's body, which may be silent for `silence` at a time, and wait for its client
     /// for as long.
-    pub(crate) fn handler(body: B, id: u64, silence: Duration, in_flight: InFlight) -> Self {
-        let inner = Inner::Handler { body, id, silence, deadline: None };
+    pub(crate) fn handler(body: B, asked: Asked, silence: Duration, in_flight: InFlight) -> Self {
+        let inner = Inner::Handler { body, asked, silence, deadline: None };
         Self::new(inner, silence, in_flight)
     }
 
@@ -100,12 +108,12 @@ where
         let frame = match &mut self.inner {
             Inner::Words(words) if words.is_empty() => None,
             Inner::Words(words) => Some(Ok(Frame::data(std::mem::take(words)))),
-            Inner::Handler { body, id, silence, deadline } => {
+            Inner::Handler { body, asked, silence, deadline } => {
                 if let Poll::Ready(frame) = Pin::new(body).poll_frame(cx) {
                     *deadline = None;
                     frame.map(|frame| {
                         frame.map_err(|BodyFailure { rejection, detail }| {
-                            broken_off(&self.in_flight, *id, rejection.reason(), &detail)
+                            broken_off(&self.in_flight, asked, rejection.reason(), &detail)
                         })
                     })
                 } else {
@@ -113,7 +121,7 @@ where
                     ready!(deadline.get_or_insert_with(sleep).as_mut().poll(cx));
                     let detail = "guest sent nothing for response_idle_timeout";
                     let reason = RESPONSE_IDLE_TIMEOUT;
-                    Some(Err(broken_off(&self.in_flight, *id, reason, detail)))
+                    Some(Err(broken_off(&self.in_flight, asked, reason, detail)))
                 }
             }
         };
@@ -209,9 +217,22 @@ impl Deref for Held {
     }
 }
 
-fn broken_off(in_flight: &InFlight, id: u64, reason: &'static str, detail: &str) -> BrokenOff {
-    in_flight.broke_off(reason);
-    let request = format_args!("{id:016x}");
-    tracing::warn!(request, reason, error = detail, "response broke off");
+fn broken_off(
+    in_flight: &InFlight,
+    asked: &Asked,
+    reason: &'static str,
+    detail: &str,
+) -> BrokenOff {
+    let Asked { id, route, verdict } = asked;
+    let (request, route) = (format_args!("{id:016x}"), &**route);
+    // Whatever a guest makes of a body that broke a limit, it is not the one to blame.
+    if let Some(rejection) = verdict.as_ref().and_then(Verdict::rejection) {
+        let reason = rejection.reason();
+        in_flight.broke_off(reason);
+        tracing::debug!(route, request, reason, error = detail, "response broke off");
+    } else {
+        in_flight.broke_off(reason);
+        tracing::warn!(route, request, reason, error = detail, "response broke off");
+    }
     BrokenOff
 }

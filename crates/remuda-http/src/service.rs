@@ -10,7 +10,7 @@ use hyper::{body::Incoming, service::service_fn};
 use tokio::time::timeout_at;
 
 use crate::{
-    Handler, Rejection, RequestBody, RequestInFlight, ResponseBody, Ticket,
+    Handler, Rejection, RequestBody, RequestInFlight, ResponseBody, Ticket, Verdict,
     access_log::AccessRecord,
     admission::Place,
     connection::{ConnectionState, InFlight},
@@ -18,6 +18,7 @@ use crate::{
     front::Client,
     http2_head,
     rejection::accepts_json,
+    response_body::Asked,
     server::Shared,
 };
 
@@ -75,7 +76,7 @@ impl<H: Handler> Connection<H> {
         let answer = self.admit_and_handle(request, origin, id, started, &mut found).await;
         let Found { route, mut place } = found;
         let mut response = match answer {
-            Ok(mut response) => {
+            Ok((mut response, asked)) => {
                 strip_hop_by_hop(response.headers_mut());
                 in_flight.answered(id, route, response.status());
                 let limits = route.map(|route| &self.shared.config.routes[route].limits);
@@ -83,7 +84,7 @@ impl<H: Handler> Connection<H> {
                     .map_or(self.shared.config.limits.response_idle_timeout, |limits| {
                         limits.response_idle_timeout
                     });
-                response.map(|body| ResponseBody::handler(body, id, silence, in_flight))
+                response.map(|body| ResponseBody::handler(body, asked, silence, in_flight))
             }
             Err(rejection) => {
                 in_flight.answered(id, route, rejection.status());
@@ -124,7 +125,7 @@ impl<H: Handler> Connection<H> {
         id: u64,
         started: Instant,
         found: &mut Found,
-    ) -> Result<Response<H::Body>, Rejection> {
+    ) -> Result<(Response<H::Body>, Asked), Rejection> {
         let shared = &*self.shared;
         let (mut parts, incoming) = request.into_parts();
         let http = &shared.config.http;
@@ -146,21 +147,25 @@ impl<H: Handler> Connection<H> {
         if parts.version == Version::HTTP_2 {
             (permit, found.place) = permit.share();
         }
-        let ticket = Ticket { route, id, deadline, permit };
+        let ticket = Ticket { route, id, deadline, permit, verdict: verdict.clone() };
         let request = Request::from_parts(parts, body);
         // In one expression: a future that has a name is kept twice.
         let result = timeout_at(deadline.into(), shared.handler.handle(request, ticket))
             .await
             .unwrap_or(Err(Rejection::Deadline));
         // Whatever a guest makes of a body that broke a limit, it is not the one to blame.
-        match verdict.and_then(|verdict| verdict.rejection()) {
-            Some(rejection) => Err(rejection),
-            // What comes before an answer is no answer, and hyper would send it as one.
-            None if result.as_ref().is_ok_and(|answer| answer.status().is_informational()) => {
-                Err(Rejection::GuestError)
-            }
-            None => result,
+        if let Some(rejection) = verdict.as_ref().and_then(Verdict::rejection) {
+            return Err(rejection);
         }
+        let (response, path) = (result?, &shared.paths[route]);
+        // What comes before an answer is no answer, and hyper would send it as one.
+        if response.status().is_informational() {
+            let (route, request) = (&**path, format_args!("{id:016x}"));
+            let status = response.status().as_u16();
+            tracing::warn!(route, request, status, "guest answered with what is no final status");
+            return Err(Rejection::GuestError);
+        }
+        Ok((response, Asked { id, route: Arc::clone(path), verdict }))
     }
 }
 

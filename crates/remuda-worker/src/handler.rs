@@ -61,15 +61,18 @@ impl Handler for Guests {
         request: Request<RequestBody>,
         ticket: Ticket,
     ) -> Result<Response<Self::Body>, Rejection> {
-        let Ticket { route, id, deadline, permit } = ticket;
+        let Ticket { route, id, deadline, permit, verdict } = ticket;
         let (path, program) = &self.0.routes[route];
         let id = RequestId(id);
         let request = request.map(|body| body.map_err(to_guest));
         match program.call(request, id, deadline, permit).await {
             Ok(response) => Ok(response.map(|body| body.map_err(too_late as fn(_) -> _))),
             Err(fault) => {
-                // Whoever waits at a deadline says so, whatever the guest was doing.
-                if fault != Fault::Deadline {
+                if let Some(rejection) = verdict.and_then(|verdict| verdict.rejection()) {
+                    let (route, reason) = (path.as_str(), rejection.reason());
+                    tracing::debug!(route, request = %id, reason, "{fault}");
+                } else if fault != Fault::Deadline {
+                    // Whoever waits at a deadline says so, whatever the guest was doing.
                     tracing::warn!(route = path.as_str(), request = %id, "{fault}");
                 }
                 Err(to_client(&fault))
