@@ -2,7 +2,7 @@
 
 use std::{os::unix::net::UnixListener, time::Duration};
 
-use remuda_tests::{Ask, Connection, Server, guests, sandbox::Sandbox, wait::timed};
+use remuda_tests::{Ask, Connection, Reply, Server, guests, sandbox::Sandbox, wait::timed};
 
 /// Much more than the timers below, less than those that are not set.
 const SOON: Duration = Duration::from_secs(5);
@@ -76,8 +76,7 @@ async fn a_head_that_never_ends_is_408_once() {
         let mut client = server.connect_raw().await;
         client.send(start).await;
         let response = client.read_to_end().await;
-        assert_eq!(response.matches("HTTP/1.1 408 ").count(), 1, "{start:?}: {response:?}");
-        assert!(response.ends_with("\r\n\r\nthe request head did not arrive in time\n"));
+        assert_eq!(Reply::parse(&response).status, 408, "{start:?}: {response:?}");
     }
 }
 

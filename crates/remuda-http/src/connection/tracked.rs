@@ -99,6 +99,12 @@ impl Tracked {
         passed
     }
 
+    /// Whether hyper may write: what it would make of half a head, its client is not to read
+    /// after the answer to it.
+    fn may_write(&self) -> io::Result<()> {
+        if self.told_head_timeout { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(()) }
+    }
+
     /// Ends the connection with all its streams.
     fn end_flood(&mut self, cx: &mut Context<'_>) -> io::Error {
         self.send_away(cx);
@@ -276,6 +282,7 @@ impl AsyncWrite for Tracked {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        this.may_write()?;
         let written = Pin::new(&mut this.stream).poll_write(cx, bytes);
         this.wrote(&written, &[io::IoSlice::new(bytes)]);
         written
@@ -287,6 +294,7 @@ impl AsyncWrite for Tracked {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        this.may_write()?;
         let written = Pin::new(&mut this.stream).poll_write_vectored(cx, slices);
         this.wrote(&written, slices);
         written
