@@ -2,6 +2,7 @@
 //! whether that is fit for production.
 
 mod checklist;
+mod exposure;
 
 use std::{collections::BTreeMap, fmt::Write as _, path::Path};
 

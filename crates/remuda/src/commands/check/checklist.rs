@@ -3,11 +3,15 @@
 //! Owner: [`check`](super). Invariant: a line that fails says what to change; what makes a
 //! server lose requests by itself fails the command, what somebody may want does not.
 
-use std::{fmt, fs, time::Duration};
+use std::{
+    fmt, fs,
+    time::{Duration, SystemTime},
+};
 
-use remuda_config::{BindAddress, Config};
+use remuda_config::{Config, Route, RouteLimits};
 use rustix::process::{Resource, getrlimit};
 
+use super::exposure::{exposure, is_local};
 use crate::open_files;
 
 /// How a line came out.
@@ -24,7 +28,7 @@ pub(super) enum Verdict {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Item {
     pub(super) verdict: Verdict,
-    text: String,
+    pub(super) text: String,
 }
 
 impl fmt::Display for Item {
@@ -38,10 +42,17 @@ impl fmt::Display for Item {
     }
 }
 
-fn item(passes: bool, otherwise: Verdict, text: String, remedy: &str) -> Item {
-    let verdict = if passes { Verdict::Pass } else { otherwise };
-    let text = if passes { text } else { format!("{text}; {remedy}") };
-    Item { verdict, text }
+/// A line that says what is right, or else what is wrong and what to change.
+pub(super) fn item(
+    passes: bool,
+    otherwise: Verdict,
+    right: impl Into<String>,
+    wrong: impl Into<String>,
+) -> Item {
+    match passes {
+        true => Item { verdict: Verdict::Pass, text: right.into() },
+        false => Item { verdict: otherwise, text: wrong.into() },
+    }
 }
 
 /// What the machine allows, as far as the checklist is concerned.
@@ -76,78 +87,134 @@ pub(super) fn checklist(
     items.extend(processes(config));
     items.extend(machine(config, allowed));
     items.extend(administration(config));
+    items.extend(exposure(config, SystemTime::now()));
     items.extend(authority(config));
     items
 }
 
 /// Each wait ends before the one around it (S35).
 fn timeouts(config: &Config) -> Vec<Item> {
-    let outgoing = config.outbound.connect_timeout + config.outbound.first_byte_timeout;
-    let asks = !config.outbound.allow.is_empty();
-    let shortest = config.routes.iter().map(|route| route.limits.request_timeout).min();
-    let longest = config.routes.iter().map(|route| route.limits.request_timeout).max();
-    let (shortest, longest) = (shortest.unwrap_or_default(), longest.unwrap_or_default());
-    let grace = config.shutdown.graceful_timeout;
+    let request = |route: &&Route| route.limits.request_timeout;
+    let (Some(shortest), Some(longest)) =
+        (config.routes.iter().min_by_key(request), config.routes.iter().max_by_key(request))
+    else {
+        return Vec::new();
+    };
+    let left =
+        |route: &&Route| route.limits.request_timeout.saturating_sub(route.limits.queue_timeout);
+    let hastiest = config.routes.iter().min_by_key(left).unwrap_or(shortest);
     vec![
-        item(
-            outgoing < shortest || !asks,
-            Verdict::Fail,
-            format!(
-                "outgoing requests give up ({outgoing:?}: connect and first byte) before their \
-                 own request does ({shortest:?})"
-            ),
-            "lower outbound.connect_timeout and outbound.first_byte_timeout, or raise \
-             limits.request_timeout",
-        ),
-        item(
-            longest <= grace,
-            Verdict::Fail,
-            format!("a drain ({grace:?}) waits for the longest request ({longest:?})"),
-            "raise shutdown.graceful_timeout, or lower limits.request_timeout",
-        ),
-        item(
-            longest_startup(config) < config.workers.boot_timeout,
-            Verdict::Fail,
-            format!(
-                "a worker ({:?}) outlasts the startup of an instance ({:?})",
-                config.workers.boot_timeout,
-                longest_startup(config)
-            ),
-            "raise workers.boot_timeout, or lower instances.startup_timeout",
-        ),
-        item(
-            config.limits.queue_timeout < shortest,
-            Verdict::Fail,
-            format!(
-                "the wait for a place ({:?}) is shorter than a request ({shortest:?})",
-                config.limits.queue_timeout
-            ),
-            "lower limits.queue_timeout",
-        ),
+        outgoing(config, shortest),
+        drain(config, longest),
+        startup(config),
+        queue(config, hastiest),
     ]
 }
 
-fn longest_startup(config: &Config) -> Duration {
+fn startup(config: &Config) -> Item {
     let startups = config.routes.iter().map(|route| route.readiness.startup_timeout);
-    startups.max().unwrap_or_default()
+    let (boot, startup) = (config.workers.boot_timeout, startups.max().unwrap_or_default());
+    let (waits, takes) = (shown(boot), shown(startup));
+    item(
+        startup < boot,
+        Verdict::Fail,
+        format!("a worker may take {waits} to start, the startup of an instance {takes}"),
+        format!(
+            "the startup of an instance may take {takes}, but its worker has only {waits}; raise \
+             workers.boot_timeout, or lower instances.startup_timeout"
+        ),
+    )
+}
+
+fn outgoing(config: &Config, shortest: &Route) -> Item {
+    if config.outbound.allow.is_empty() {
+        return item(true, Verdict::Pass, "guests send no requests of their own", "");
+    }
+    let outgoing = config.outbound.connect_timeout + config.outbound.first_byte_timeout;
+    let request = shortest.limits.request_timeout;
+    let (theirs, ours) = (shown(outgoing), shown(request));
+    let key = key_of(config, shortest, "request_timeout", |limits| limits.request_timeout);
+    item(
+        outgoing < request,
+        Verdict::Fail,
+        format!("outgoing requests give up after {theirs}, before their own request does ({ours})"),
+        format!(
+            "outgoing requests give up after {theirs} (connect and first byte), but their own \
+             request does after {ours}; lower outbound.connect_timeout and \
+             outbound.first_byte_timeout, or raise {key}"
+        ),
+    )
+}
+
+fn drain(config: &Config, longest: &Route) -> Item {
+    let (grace, request) = (config.shutdown.graceful_timeout, longest.limits.request_timeout);
+    let (waits, takes) = (shown(grace), shown(request));
+    let key = key_of(config, longest, "request_timeout", |limits| limits.request_timeout);
+    item(
+        request <= grace,
+        Verdict::Fail,
+        format!("a drain waits {waits}, and no request takes longer ({takes})"),
+        format!(
+            "a drain waits {waits}, but a request may take {takes} and is cut off; raise \
+             shutdown.graceful_timeout, or lower {key}"
+        ),
+    )
+}
+
+fn queue(config: &Config, hastiest: &Route) -> Item {
+    let (wait, request) = (hastiest.limits.queue_timeout, hastiest.limits.request_timeout);
+    let (waits, takes) = (shown(wait), shown(request));
+    let key = key_of(config, hastiest, "queue_timeout", |limits| limits.queue_timeout);
+    item(
+        wait < request,
+        Verdict::Fail,
+        format!("a request waits {waits} for a place, and has {takes} in all"),
+        format!("a request may wait {waits} for a place, but has only {takes} in all; lower {key}"),
+    )
+}
+
+/// Where a limit of a route was set: for all routes, or for this one.
+fn key_of<T: PartialEq>(
+    config: &Config,
+    route: &Route,
+    name: &str,
+    limit: impl Fn(&RouteLimits) -> T,
+) -> String {
+    let own = limit(&route.limits);
+    if config.routes.iter().all(|other| limit(&other.limits) == own) {
+        return format!("limits.{name}");
+    }
+    format!("limits.{name} of route {}{}", route.host.as_deref().unwrap_or_default(), route.path)
+}
+
+/// `0s`, `250ms`, `1m 30s`
+fn shown(time: Duration) -> String {
+    humantime::format_duration(time).to_string()
 }
 
 /// Who closes an idle connection last cannot lose a request on it (S25).
 fn keep_alive(config: &Config, upstream_idle: Option<Duration>) -> Item {
     let ours = config.http.keep_alive_timeout;
+    let here = shown(ours);
     match upstream_idle {
-        Some(theirs) => item(
-            ours > theirs,
-            Verdict::Fail,
-            format!("idle connections live longer here ({ours:?}) than in front ({theirs:?})"),
-            "raise http.keep_alive_timeout above that, or a request can meet a connection that is \
-             just being closed",
-        ),
+        Some(theirs) => {
+            let there = shown(theirs);
+            item(
+                ours > theirs,
+                Verdict::Fail,
+                format!("idle connections live longer here ({here}) than in front ({there})"),
+                format!(
+                    "idle connections live {here} here and {there} in front, so that a request \
+                     can meet one that is just being closed; raise http.keep_alive_timeout above \
+                     {there}"
+                ),
+            )
+        }
         None => Item {
             verdict: Verdict::Look,
             text: format!(
-                "idle connections are closed after {ours:?}: behind a proxy or load balancer, \
-                 say --upstream-idle and its idle timeout"
+                "idle connections are closed after {here}: behind a proxy or load balancer, say \
+                 --upstream-idle and its idle timeout"
             ),
         },
     }
@@ -161,19 +228,21 @@ fn processes(config: &Config) -> Vec<Item> {
             count > 1,
             Verdict::Look,
             format!("{count} workers: one can be stuck or be replaced while others answer"),
-            "nobody answers then; set workers.count to 2 or more",
+            "1 worker: while it is stuck, nobody answers; set workers.count to 2 or more",
         ),
         item(
             !delay.is_zero(),
             Verdict::Look,
-            format!("connections are accepted for {delay:?} after readiness ends"),
-            "a load balancer needs some seconds to notice; set shutdown.drain_delay",
+            format!("connections are accepted for {} after readiness ends", shown(delay)),
+            "connections are refused as soon as readiness ends, which a load balancer needs some \
+             seconds to notice; set shutdown.drain_delay",
         ),
         Item {
             verdict: Verdict::Look,
             text: format!(
-                "whoever stops the server must wait {stop:?} before it kills it \
-                 (terminationGracePeriodSeconds, TimeoutStopSec, docker stop --time)"
+                "whoever stops the server must wait {} before it kills it \
+                 (terminationGracePeriodSeconds, TimeoutStopSec, docker stop --time)",
+                shown(stop)
             ),
         },
     ]
@@ -189,51 +258,47 @@ fn machine(config: &Config, allowed: Allowed) -> Vec<Item> {
             allowed.open_files.is_none_or(|files| files >= needed),
             Verdict::Fail,
             format!("{files} open files for a worker that may need {needed}"),
-            "raise the limit (ulimit -Hn, LimitNOFILE=), or lower http.max_connections",
+            format!(
+                "{files} open files are not enough for a worker, which may need {needed}; raise \
+                 the limit (ulimit -Hn, LimitNOFILE=), or lower http.max_connections"
+            ),
         ),
         item(
             allowed.somaxconn.is_none_or(|queue| queue >= backlog),
             Verdict::Look,
             format!("the kernel allows accept queues of {queue}, asked are {backlog}"),
-            "raise net.core.somaxconn, or lower workers.backlog",
+            format!(
+                "the kernel cuts accept queues to {queue}, asked are {backlog}; raise \
+                 net.core.somaxconn, or lower workers.backlog"
+            ),
         ),
     ]
 }
 
 fn administration(config: &Config) -> Vec<Item> {
-    let admin = config.admin.as_ref();
-    let is_local = |address: &BindAddress| match address {
-        BindAddress::Tcp { host, .. } => ["127.0.0.1", "localhost", "::1"].contains(&host.as_str()),
-        BindAddress::Unix { .. } | BindAddress::Descriptor(_) => false,
+    let mut items = match &config.admin {
+        None => vec![Item {
+            verdict: Verdict::Look,
+            text: "nobody can ask whether the server is ready, for admin is off; set admin".into(),
+        }],
+        Some(admin) => vec![
+            item(true, Verdict::Pass, format!("health and metrics at {admin}"), ""),
+            item(
+                !is_local(admin),
+                Verdict::Look,
+                "health checks may come from other machines",
+                "health checks can only come from this machine; for probes from outside, as in \
+                 Kubernetes, set admin to 0.0.0.0:9000",
+            ),
+        ],
     };
-    let shown = admin.map_or("off".to_owned(), ToString::to_string);
-    let elsewhere = admin.is_some_and(|admin| !is_local(admin));
-    vec![
-        item(
-            admin.is_some(),
-            Verdict::Look,
-            format!("health and metrics at {shown}"),
-            "nobody can ask whether the server is ready; set admin",
-        ),
-        item(
-            admin.is_none() || elsewhere,
-            Verdict::Look,
-            "health checks come from this machine, or admin listens for others too".to_owned(),
-            "for probes from outside, as in Kubernetes, set admin to 0.0.0.0:9000",
-        ),
-        item(
-            !config.bind.iter().all(is_local),
-            Verdict::Look,
-            "it listens for other machines, or on a socket that somebody hands over".to_owned(),
-            "only this machine can connect; set bind to 0.0.0.0:8000",
-        ),
-        item(
-            config.control.is_some(),
-            Verdict::Look,
-            "remuda ctl can reach it".to_owned(),
-            "only signals can; set control",
-        ),
-    ]
+    items.push(item(
+        config.control.is_some(),
+        Verdict::Look,
+        "remuda ctl can reach it",
+        "remuda ctl cannot reach it, only signals can; set control",
+    ));
+    items
 }
 
 /// What guests may do that they seldom need.
@@ -250,7 +315,10 @@ fn authority(config: &Config) -> Vec<Item> {
         own < all,
         Verdict::Fail,
         format!("a hung upstream can take {own} of {all} places"),
-        "set outbound.max_per_host below limits.concurrency",
+        format!(
+            "a hung upstream can take all {all} places, for {own} requests may wait for it; set \
+             outbound.max_per_host below limits.concurrency"
+        ),
     );
     writes.chain(asks.then_some(hung)).collect()
 }
@@ -301,7 +369,9 @@ mod tests {
         assert_eq!(failures(&[keep_alive], Some(60), ENOUGH), [""; 0]);
         for idle in [65, 75] {
             let failed = failures(&[keep_alive], Some(idle), ENOUGH);
-            assert!(failed[0].contains("(65s) than in front"), "{failed:?}");
+            let wrong =
+                format!("live 1m 5s here and {} in front", shown(Duration::from_secs(idle)));
+            assert!(failed[0].contains(&wrong), "{failed:?}");
         }
     }
 
@@ -324,6 +394,54 @@ mod tests {
         }
         // Nobody asks anybody: how long it would take does not matter.
         assert_eq!(failures(&[("outbound.first_byte_timeout", "60s")], None, ENOUGH), [""; 0]);
+    }
+
+    #[test]
+    fn what_fails_is_said_of_the_route_that_it_is_about() {
+        let mut config = config(&[]);
+        let mut slow = config.routes[0].clone();
+        slow.path = "/slow".to_owned();
+        slow.limits.request_timeout = Duration::from_secs(40);
+        slow.limits.queue_timeout = Duration::from_secs(40);
+        config.routes.push(slow);
+        let items = checklist(&config, None, ENOUGH);
+        let failed: Vec<String> = items
+            .iter()
+            .filter(|item| item.verdict == Verdict::Fail)
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(
+            failed,
+            [
+                "FAIL  a drain waits 30s, but a request may take 40s and is cut off; raise \
+                 shutdown.graceful_timeout, or lower limits.request_timeout of route /slow",
+                "FAIL  a request may wait 40s for a place, but has only 40s in all; lower \
+                 limits.queue_timeout of route /slow",
+            ]
+        );
+    }
+
+    /// What is to be looked at with these settings.
+    fn looks(flags: &[(&'static str, &str)]) -> Vec<String> {
+        let items = checklist(&config(flags), None, ENOUGH);
+        let looks = items.iter().filter(|item| item.verdict == Verdict::Look);
+        looks.map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn what_is_to_be_looked_at_says_how_it_is() {
+        let looks = looks(&[("admin", "off"), ("control", "off"), ("workers.count", "1")]);
+        let all = looks.join("\n");
+        for (said, is_said) in [
+            ("nobody can ask whether the server is ready, for admin is off", true),
+            ("remuda ctl cannot reach it, only signals can", true),
+            ("1 worker: while it is stuck, nobody answers", true),
+            ("connections are refused as soon as readiness ends", true),
+            ("health", false),
+            ("0ns", false),
+        ] {
+            assert_eq!(all.contains(said), is_said, "{said}: {all}");
+        }
     }
 
     #[test]
