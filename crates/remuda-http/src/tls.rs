@@ -5,7 +5,9 @@
 //! use. Invariant: what was built once can be built again, for it depends on nothing but the
 //! configuration.
 
+mod der;
 mod expiry;
+mod problem;
 
 use std::{path::PathBuf, sync::Arc, time::SystemTime};
 
@@ -53,7 +55,7 @@ pub enum TlsError {
     EncryptedKey(PathBuf),
     #[error(
         "http.tls_key: failed to use {file}: {problem}; it must be an RSA key of 2048 to 8192 \
-         bits, an ECDSA key on P-256, P-384 or P-521, or an Ed25519 key"
+         bits, an ECDSA key on P-256 or P-384, or an Ed25519 key"
     )]
     Key { file: PathBuf, problem: String },
     #[error(
@@ -115,26 +117,32 @@ fn chain(config: &remuda_config::Tls) -> Result<Vec<CertificateDer<'static>>, Tl
     let wrong = |problem: String| TlsError::Certificate { file: file(), problem };
     let chain = CertificateDer::pem_slice_iter(config.identity.chain.as_bytes())
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| wrong(error.to_string()))?;
+        .map_err(|error| wrong(problem::of_pem(&error).to_owned()))?;
     if chain.is_empty() {
         return Err(TlsError::NoCertificate(file()));
     }
     for (index, certificate) in chain.iter().enumerate() {
         let parsed = ParsedCertificate::try_from(certificate);
-        parsed.map_err(|error| wrong(format!("certificate {}: {error}", index + 1)))?;
+        parsed.map_err(|error| {
+            let problem = problem::of_certificate(certificate, &error);
+            wrong(format!("certificate {}: {problem}", index + 1))
+        })?;
     }
     Ok(chain)
 }
 
 fn key(config: &remuda_config::Tls) -> Result<PrivateKeyDer<'static>, TlsError> {
     let text = &config.identity.key;
+    // In PKCS#8, and in the notation of OpenSSL for the older ones.
+    let is_encrypted = ["-----BEGIN ENCRYPTED PRIVATE KEY-----", "Proc-Type: 4,ENCRYPTED"]
+        .iter()
+        .any(|sign| text.contains(sign));
     PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(|error| match error {
-        pem::Error::NoItemsFound if text.contains("BEGIN ENCRYPTED PRIVATE KEY") => {
-            TlsError::EncryptedKey(config.key.clone())
-        }
+        _ if is_encrypted => TlsError::EncryptedKey(config.key.clone()),
         pem::Error::NoItemsFound => TlsError::NoKey(config.key.clone()),
-        // The parser's words may quote what it read, and that is a secret.
-        _ => TlsError::Key { file: config.key.clone(), problem: "its PEM is malformed".to_owned() },
+        _ => {
+            TlsError::Key { file: config.key.clone(), problem: problem::of_pem(&error).to_owned() }
+        }
     })
 }
 
@@ -145,7 +153,7 @@ fn check(
     key: &PrivateKeyDer<'static>,
 ) -> Result<(), TlsError> {
     let key = ring::sign::any_supported_type(key)
-        .map_err(|error| TlsError::Key { file: config.key.clone(), problem: error.to_string() })?;
+        .map_err(|_| TlsError::Key { file: config.key.clone(), problem: problem::of_key(key) })?;
     match CertifiedKey::new(chain.to_vec(), key).keys_match() {
         Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(()),
         Err(Error::InconsistentKeys(_)) => {

@@ -6,76 +6,52 @@
 
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 
-const INTEGER: u8 = 0x02;
-const SEQUENCE: u8 = 0x30;
+use super::der::{Der, INTEGER, SEQUENCE, VERSION};
+
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
-/// The version, which the first one did not have.
-const VERSION: u8 = 0xa0;
 
 /// `notAfter` of a certificate in DER.
 pub(super) fn not_after(certificate: &[u8]) -> Option<Timestamp> {
-    let mut certificate = Der(certificate).take(SEQUENCE)?;
+    let mut certificate = Der::new(certificate).take(SEQUENCE)?;
     let mut fields = certificate.take(SEQUENCE)?;
     // Version, serial number, signature algorithm, issuer.
-    if fields.0.first() == Some(&VERSION) {
+    if fields.first() == Some(VERSION) {
         fields.take(VERSION)?;
     }
     fields.take(INTEGER)?;
     fields.take(SEQUENCE)?;
     fields.take(SEQUENCE)?;
     let mut validity = fields.take(SEQUENCE)?;
-    validity.time()?;
-    validity.time()
+    time(&mut validity)?;
+    time(&mut validity)
 }
 
-/// Values one after the other (X.690).
-struct Der<'a>(&'a [u8]);
-
-impl<'a> Der<'a> {
-    /// The inside of the next value, if it has this tag.
-    fn take(&mut self, tag: u8) -> Option<Der<'a>> {
-        let (&[found, length], rest) = self.0.split_first_chunk()?;
-        // 0x80 and the number of bytes that hold a length which is not below 0x80.
-        let (length, rest) = match length {
-            0x81..=0x84 => {
-                let (bytes, rest) = rest.split_at_checked(usize::from(length - 0x80))?;
-                (bytes.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte)), rest)
-            }
-            _ if length < 0x80 => (usize::from(length), rest),
-            _ => return None,
-        };
-        let (inside, rest) = rest.split_at_checked(length)?;
-        self.0 = rest;
-        (found == tag).then_some(Der(inside))
+/// `YYMMDDhhmmssZ` or, from 2050 on, `YYYYMMDDhhmmssZ` (RFC 5280, section 4.1.2.5).
+fn time(validity: &mut Der<'_>) -> Option<Timestamp> {
+    let (year_digits, tag) = match validity.first()? {
+        UTC_TIME => (2, UTC_TIME),
+        GENERALIZED_TIME => (4, GENERALIZED_TIME),
+        _ => return None,
+    };
+    let digits = validity.take(tag)?.bytes().strip_suffix(b"Z")?;
+    if digits.len() != year_digits + 10 || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
     }
-
-    /// `YYMMDDhhmmssZ` or, from 2050 on, `YYYYMMDDhhmmssZ` (RFC 5280, section 4.1.2.5).
-    fn time(&mut self) -> Option<Timestamp> {
-        let (year_digits, tag) = match *self.0.first()? {
-            UTC_TIME => (2, UTC_TIME),
-            GENERALIZED_TIME => (4, GENERALIZED_TIME),
-            _ => return None,
-        };
-        let digits = self.take(tag)?.0.strip_suffix(b"Z")?;
-        if digits.len() != year_digits + 10 || !digits.iter().all(u8::is_ascii_digit) {
-            return None;
-        }
-        let number = |from: usize, to: usize| {
-            digits[from..to].iter().fold(0, |sum: i16, digit| sum * 10 + i16::from(digit - b'0'))
-        };
-        let year = match (tag, number(0, year_digits)) {
-            (UTC_TIME, year @ 50..) => 1900 + year,
-            (UTC_TIME, year) => 2000 + year,
-            (_, year) => year,
-        };
-        let part = |index: usize| {
-            let from = year_digits + 2 * index;
-            number(from, from + 2) as i8
-        };
-        let time = DateTime::new(year, part(0), part(1), part(2), part(3), part(4), 0).ok()?;
-        time.to_zoned(TimeZone::UTC).ok().map(|time| time.timestamp())
-    }
+    let number = |from: usize, to: usize| {
+        digits[from..to].iter().fold(0, |sum: i16, digit| sum * 10 + i16::from(digit - b'0'))
+    };
+    let year = match (tag, number(0, year_digits)) {
+        (UTC_TIME, year @ 50..) => 1900 + year,
+        (UTC_TIME, year) => 2000 + year,
+        (_, year) => year,
+    };
+    let part = |index: usize| {
+        let from = year_digits + 2 * index;
+        number(from, from + 2) as i8
+    };
+    let time = DateTime::new(year, part(0), part(1), part(2), part(3), part(4), 0).ok()?;
+    time.to_zoned(TimeZone::UTC).ok().map(|time| time.timestamp())
 }
 
 #[cfg(test)]

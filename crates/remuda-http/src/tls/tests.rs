@@ -58,17 +58,29 @@ fn a_mistake_is_told_with_key_file_and_remedy() {
     let garbage = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     let encrypted =
         "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
+    let old_encrypted = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: \
+                         AES-256-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n";
+    // Made for this test.
+    let old = include_str!("testdata/version1.pem").to_owned();
+    let short = include_str!("testdata/rsa1024.key");
+    let short_pkcs1 = include_str!("testdata/rsa1024.pkcs1.key");
+    let p521 = include_str!("testdata/p521.key");
     let no_key = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
     for (told, file, remedy) in [
         (fault("", key.clone()), "/etc/cert.pem", "BEGIN CERTIFICATE"),
         (fault(key.clone(), key.clone()), "/etc/cert.pem", "BEGIN CERTIFICATE"),
-        (fault(half, key.clone()), "/etc/cert.pem", "it must hold"),
-        (fault(garbage, key.clone()), "certificate 1", "it must hold"),
+        (fault(half, key.clone()), "/etc/cert.pem: it ends before its -----END", "it must hold"),
+        (fault(garbage, key.clone()), "certificate 1: it is none", "it must hold"),
+        (fault(old.clone(), key.clone()), "certificate 1: it is X.509 version 1", "extensions"),
         (fault(format!("{chain}{garbage}"), key.clone()), "certificate 2", "it must hold"),
         (fault(chain.clone(), ""), "/etc/key.pem", "PKCS#8"),
         (fault(chain.clone(), chain.clone()), "/etc/key.pem", "PKCS#8"),
         (fault(chain.clone(), encrypted), "/etc/key.pem", "decrypt it"),
+        (fault(chain.clone(), old_encrypted), "/etc/key.pem", "decrypt it"),
         (fault(chain.clone(), no_key), "/etc/key.pem", "must be an RSA key"),
+        (fault(chain.clone(), short), "it is an RSA key of 1024 bits", "2048 to 8192 bits"),
+        (fault(chain.clone(), short_pkcs1), "it is an RSA key of 1024 bits", "2048 to 8192 bits"),
+        (fault(chain.clone(), p521), "it is none of the keys", "P-256 or P-384, or"),
         (fault(chain.clone(), &key[..key.len() / 2]), "/etc/key.pem", "must be an RSA key"),
         (fault(chain, other.serialize_pem()), "/etc/key.pem", "name its own key"),
     ] {
