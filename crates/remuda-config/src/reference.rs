@@ -39,7 +39,7 @@ pub fn reference_markdown() -> String {
         row(&mut text, key, &code(key.default), &code(&key.environment()));
     }
     text.push_str("\n## Routes\n\nInside `[[route]]`. The flags apply to the one route of ");
-    write(&mut text, format_args!("`remuda serve COMPONENT`.\n\n{HEAD}"));
+    write(&mut text, format_args!("`remuda serve COMPONENT`.\n{ROUTE_LIMITS}\n{HEAD}"));
     for key in ROUTE_KEYS {
         let default = match (key.default, find(KEYS, key.path)) {
             ("", Some(_)) => "the worker's".to_owned(),
@@ -50,6 +50,12 @@ pub fn reference_markdown() -> String {
     }
     text
 }
+
+/// What the rows of a route's limits have no room for.
+const ROUTE_LIMITS: &str = "\
+A route's limits are the worker's or lower; for one that needs more, raise the worker's, and lower those
+of the other routes.
+";
 
 const HEAD: &str = "\
 | Key | Default | Flags | Variable | Meaning |

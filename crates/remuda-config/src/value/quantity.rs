@@ -147,6 +147,11 @@ impl Kind for Size {
 
     fn parse(&self, text: &str, _: &Path) -> Result<u64, Fault> {
         let ByteSize(bytes) = text.parse().map_err(|_| Fault::Malformed)?;
+        if bytes > self.1 {
+            // As it was typed: what is beyond all numbers has become the largest one.
+            let got = quoted(text);
+            return Err(Fault::refused(must("most", self.show(&self.1), got.trim_matches('"'))));
+        }
         within(bytes, self.0, self.1, |bytes| self.show(bytes))
     }
 
@@ -282,6 +287,7 @@ mod tests {
             ("1.5MiB", "1536KiB"),
             ("0", "must be at least 1B, got 0B"),
             ("2TiB", "must be at most 1TiB, got 2TiB"),
+            ("99999PiB", "must be at most 1TiB, got 99999PiB"),
             ("-1", "malformed"),
             ("big", "malformed"),
             ("12 parsecs", "malformed"),
