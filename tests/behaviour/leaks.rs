@@ -66,7 +66,11 @@ async fn ask(server: &Server, targets: Targets, requests: usize) -> usize {
 
 async fn leaves_nothing(name: &str, server: &Server, targets: Targets) {
     // Blocking threads are started when they are needed, and stay.
-    server.get(targets.burns).await;
+    wait::until_async("a guest to be moved", async || {
+        server.get(targets.burns).await;
+        (server.metrics().await.sum("remuda_offloads_total", &[]) > 0.0).then_some(())
+    })
+    .await;
     ask(server, targets, WARM_UP).await;
     everything_is_back_to_zero(server).await;
     let worker = server.worker();

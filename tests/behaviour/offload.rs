@@ -48,9 +48,12 @@ async fn errors_say_what_became_of_a_job() {
             assert_eq!(status, 422, "{} {job}: {text}", guest.name);
             assert!(text.starts_with(error), "{} {job}: {text}", guest.name);
         }
-        // The instance that asked is none the worse for it.
+        // The instances that asked are none the worse for it; while one burns, another one
+        // takes the next request.
         let answer = server.get("/").await.ok();
-        assert!(answer.contains("served=6 "), "{}: {answer}", guest.name);
+        let served = answer.split("served=").nth(1).and_then(|text| text.split(' ').next());
+        let served: u32 = served.and_then(|served| served.parse().ok()).expect("a number");
+        assert!(served > 2, "{}: {answer}", guest.name);
     }
 }
 
