@@ -36,7 +36,8 @@ async fn a_job_has_its_result() {
 #[tokio::test]
 async fn errors_say_what_became_of_a_job() {
     for guest in GUESTS {
-        let server = Server::builder().guest(guest).flag("--cpu-time", "1s").start().await;
+        let builder = Server::builder().guest(guest).flag("--instance-min-idle", "0");
+        let server = builder.flag("--cpu-time", "1s").start().await;
         for (job, payload, error) in [
             ("nothing", "", r#"Error::UnknownJob("nothing")"#),
             ("fail", "bad luck", r#"Error::Failed("bad luck")"#),
