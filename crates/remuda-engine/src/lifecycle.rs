@@ -28,6 +28,15 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// Bytes of a guest's own explanation that are kept.
 const MAX_EXPLANATION: usize = 1000;
 
+/// What an instance is started for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// A request, or the readiness of the worker: others make room for it.
+    Request,
+    /// Requests to come, as long as there is room.
+    Stock,
+}
+
 /// Startups that have failed since the last one that did not.
 #[derive(Default)]
 pub(crate) struct Failures(Mutex<Option<Failure>>);
@@ -72,11 +81,14 @@ impl Template {
     ///
     /// # Errors
     /// When it cannot be made, its startup fails, or one failed just before.
-    pub(crate) async fn start(self: &Arc<Self>) -> Result<Instance, Fault> {
+    pub(crate) async fn start(self: &Arc<Self>, purpose: Purpose) -> Result<Instance, Fault> {
         if let Some((fault, _)) = self.failures.pause() {
             return Err(fault);
         }
-        let instance = self.instantiate(None).await?;
+        let instance = match purpose {
+            Purpose::Request => self.instantiate(None).await?,
+            Purpose::Stock => self.try_instantiate(None).await?,
+        };
         let Some(Hooks { startup, .. }) = self.blueprint.hooks else { return Ok(instance) };
         let started = self.start_up(instance, startup).await;
         // That all threads are busy says nothing of the component.

@@ -126,24 +126,26 @@ impl Template {
         self.used.fetch_add(nanoseconds, Ordering::Relaxed);
     }
 
-    /// Makes a fresh instance, which works for `request`. A request waits for room in the
-    /// pool.
+    /// Makes a fresh instance, which works for `request`. It waits for room in the pool.
     pub(crate) async fn instantiate(
         &self,
         request: Option<Arc<Allowance>>,
     ) -> Result<Instance, Fault> {
-        let made = self.try_instantiate(request.clone()).await;
-        match (made, request) {
-            (Err(Fault::NoCapacity(_)), Some(request)) => {
-                let attempt = || self.try_instantiate(Some(Arc::clone(&request))).boxed();
+        match self.try_instantiate(request.clone()).await {
+            Err(Fault::NoCapacity(_)) => {
+                let attempt = || self.try_instantiate(request.clone()).boxed();
                 // Rare, and it should not enlarge every request's task.
                 self.room.wait(&self.patience, attempt).boxed().await
             }
-            (made, _) => made,
+            made => made,
         }
     }
 
-    async fn try_instantiate(&self, request: Option<Arc<Allowance>>) -> Result<Instance, Fault> {
+    /// The same without waiting.
+    pub(crate) async fn try_instantiate(
+        &self,
+        request: Option<Arc<Allowance>>,
+    ) -> Result<Instance, Fault> {
         let place = self.room.place();
         let mut state = HostState::new(&self.grants)
             .map_err(|error| Fault::Instantiate(format!("{error:#}")))?;

@@ -16,7 +16,7 @@ use std::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::Instance;
-use crate::program::Template;
+use crate::{Fault, lifecycle::Purpose, program::Template};
 
 /// The pause after an instance could not be made for another reason than its startup.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -75,9 +75,11 @@ async fn fill<S: Stock>(stock: Weak<S>, template: Arc<Template>) {
     let is_missing = |stock: &Arc<S>| stock.idle() < stock.floor().min_idle;
     while stock.upgrade().as_ref().is_some_and(is_missing) {
         tokio::task::yield_now().await;
-        match (template.start().await, stock.upgrade()) {
+        match (template.start(Purpose::Stock).await, stock.upgrade()) {
             (Ok(instance), Some(stock)) => stock.keep(instance),
             (Ok(instance), None) => template.retire(instance),
+            // Those who need the room more have it.
+            (Err(Fault::NoCapacity(_)), _) => tokio::time::sleep(PAUSE).await,
             (Err(fault), _) => {
                 let pause = template.failures.pause().map_or(PAUSE, |(_, left)| left);
                 tracing::warn!(

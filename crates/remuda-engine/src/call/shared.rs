@@ -41,6 +41,7 @@ use super::{
 };
 use crate::{
     Fault, RequestId,
+    lifecycle::Purpose,
     program::{InstanceCounts, Template},
     room::Herd,
 };
@@ -110,7 +111,7 @@ pub(super) struct Lease {
 impl SharedPool {
     /// Makes a first instance to see that it can be done, and keeps it.
     pub(crate) async fn start(template: Arc<Template>, reuse: Reuse) -> Result<Arc<Self>, Fault> {
-        let first = template.start().await?;
+        let first = template.start(Purpose::Request).await?;
         let pool = Arc::new(Self {
             floor: Floor::of(&template),
             template,
@@ -248,7 +249,8 @@ impl SharedPool {
         let (tell, told) = oneshot::channel();
         let pool = Arc::clone(self);
         self.template.engine.spawn(async move {
-            let started = pool.template.start().await.map(|instance| pool.keep(instance));
+            let started =
+                pool.template.start(Purpose::Request).await.map(|instance| pool.keep(instance));
             let _ = tell.send(started);
         });
         told.await.unwrap_or_else(|_| Err(Fault::Startup("the worker ends".to_owned())))

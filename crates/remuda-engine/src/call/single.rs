@@ -30,6 +30,7 @@ use super::{
 use crate::{
     Fault, RequestId, epoch,
     executor::{Movable, NoRoom, Ran, Work},
+    lifecycle::Purpose,
     program::{InstanceCounts, Template},
     room::Herd,
 };
@@ -47,7 +48,7 @@ pub(crate) struct SinglePool {
 impl SinglePool {
     /// Makes a first instance to see that it can be done.
     pub(crate) async fn start(template: Arc<Template>, reuse: Reuse) -> Result<Arc<Self>, Fault> {
-        let first = template.start().await?;
+        let first = template.start(Purpose::Request).await?;
         let floor = Floor::of(&template);
         let (idle, busy) = (Mutex::default(), AtomicUsize::new(0));
         let pool = Arc::new(Self { template, reuse, idle, busy, floor });
@@ -124,7 +125,7 @@ impl SinglePool {
         let (give, get) = oneshot::channel();
         let pool = Arc::clone(self);
         self.template.engine.spawn(async move {
-            if let Err(Ok(instance)) = give.send(pool.template.start().await) {
+            if let Err(Ok(instance)) = give.send(pool.template.start(Purpose::Request).await) {
                 pool.keep(instance);
             }
         });
