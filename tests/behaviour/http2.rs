@@ -396,7 +396,7 @@ async fn responses_wait_for_the_window_of_their_connection() {
 async fn server_with_ten_places(response_idle_timeout: &str) -> Server {
     let builder = Server::builder().guest(guests::HELLO).flag("--limit-concurrency", "10");
     let builder = builder.flag("--response-idle-timeout", response_idle_timeout);
-    builder.flag("--queue", "0").start().await
+    builder.flag("--queue", "0").flag("--log-level", "debug").start().await
 }
 
 /// Asks on all streams of a connection, whose responses all wait after their first byte.
@@ -424,6 +424,9 @@ async fn responses_that_nobody_takes_hold_their_places_until_their_connection_is
     nothing_is_in_flight(&server).await;
     assert_eq!(server.get("/").await.ok(), "Hello, world!\n");
     assert_eq!(client_stalled(&server).await, f64::from(STREAMS));
+    let mut lines = server.lines("response broke off");
+    lines.retain(|line| line.text("reason") == "client_stalled" && line.text("route") == "/");
+    assert_eq!(lines.len(), STREAMS as usize);
 }
 
 async fn client_stalled(server: &Server) -> f64 {

@@ -3,7 +3,7 @@
 //! Purpose: a worker and each of its routes take a bounded number of requests; a bounded
 //! number waits, first come first served, for a bounded time; everybody else is told at
 //! once. Invariant: a [`Permit`] is a place of the worker and a place of the route, and
-//! both are free when it is dropped.
+//! both are free when it is dropped, and the pieces of a response that [share](Permit::share) it.
 
 use std::{
     sync::{

@@ -4,9 +4,8 @@
 //! for as long as the connection lives: hyper waits for room and asks nobody else. Owner:
 //! the task of each stream. Invariant: a stream that has something to send, and has sent
 //! none of it for `response_idle_timeout`, is dropped, which resets it; one that waits for
-//! its guest is not, for that has a limit of its own; what is handed over is not, for hyper
-//! lets go of it ([`unsent`](super::unsent)). A stream that ends in its first turn
-//! costs no timer.
+//! its guest is not, for that has a limit of its own; one that has handed over its last piece
+//! is [no task any more](super::unsent). A stream that ends in its first turn costs no timer.
 
 use std::{
     cell::Cell,

@@ -1,8 +1,8 @@
 //! Responses of HTTP/2 that are handed over and not yet sent.
 //!
-//! Purpose: hyper takes up to a [piece](super::super::response_body) more of a response than
-//! its client has asked for, and its task ends when it has handed over the last one, which
-//! may be long before that is on its way. What the request holds, its place and its being in
+//! Purpose: hyper takes up to a piece of 16 KiB more of a response than its client lets it
+//! send, and its task ends when it has handed over the last one, which may be long before
+//! that is on its way. What the request holds, its place and its being in
 //! flight, is therefore held by the pieces too: h2 drops each when it has been written, or
 //! when its stream or its connection has ended. Owner: the body of each response makes a
 //! [`Sending`], the connection counts those that have nothing but pieces left. Invariants: a
