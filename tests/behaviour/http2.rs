@@ -6,8 +6,8 @@ use remuda_tests::{
     Ask, Raw, Server, Upstream, guests,
     http2::{
         DATA, END_STREAM, ENHANCE_YOUR_CALM, Frame, GOAWAY, HEADERS, INITIAL_WINDOW_SIZE, PING,
-        PRIORITY, REFUSED_STREAM, RST_STREAM, SETTINGS, frame, get, post, preface, reset,
-        window_update,
+        PRIORITY, REFUSED_STREAM, RST_STREAM, SETTINGS, WINDOW_UPDATE, frame, get, post, preface,
+        reset, window_update,
     },
     noise::noise,
     server::Builder,
@@ -365,6 +365,8 @@ async fn responses_wait_for_the_window_of_their_connection() {
     const RESPONSES: u32 = 20;
     let server = impatient().start().await;
     let mut client = client_that_sends(&server, &[]).await;
+    // So much may be sent only when the server has said so.
+    while client.read_whole_frame().await.kind != WINDOW_UPDATE {}
     let body = noise(SHORT);
     let streams = (0..RESPONSES).map(|number| 2 * number + 1);
     client.send(streams.flat_map(|stream| echo(stream, &body)).collect::<Vec<u8>>()).await;
