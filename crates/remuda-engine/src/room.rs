@@ -169,9 +169,10 @@ mod tests {
         }
     }
 
-    const WAIT: Duration = Duration::from_secs(1);
+    /// Longer than any of these tests.
+    const WAIT: Duration = Duration::from_mins(1);
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn whoever_waits_gets_the_place_that_becomes_free() {
         let (pool, patience) = (Pool::of(1), Patience::new(1, WAIT));
         let first = pool.make().expect("a place");
@@ -184,14 +185,15 @@ mod tests {
         assert_eq!(patience.waiting(), 0);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_wait_has_an_end() {
-        let (pool, patience) = (Pool::of(0), Patience::new(1, WAIT));
-        assert_eq!(pool.wait(&patience).await.err(), Some(Fault::NoRoom(WAIT)));
+        let short = Duration::from_millis(20);
+        let (pool, patience) = (Pool::of(0), Patience::new(1, short));
+        assert_eq!(pool.wait(&patience).await.err(), Some(Fault::NoRoom(short)));
         assert_eq!(patience.waiting(), 0);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn what_is_idle_gives_way() {
         struct Idle(Mutex<Vec<Made>>);
         impl Herd for Idle {
