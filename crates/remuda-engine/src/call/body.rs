@@ -42,7 +42,11 @@ impl<H: Send + Unpin + 'static> GuestBody<H> {
     /// The body of an instance of one request.
     pub(super) fn single(outgoing: Outgoing, tenant: Tenant<H>) -> Response<Self> {
         Self::build(outgoing, |body| match body {
-            Some(body) => Rest::Single { body, tenant },
+            Some(body) => {
+                let mut tenant = tenant;
+                tenant.guest().leave_alone();
+                Rest::Single { body, tenant }
+            }
             None => {
                 let (guest, held) = tenant.move_out();
                 if guest.has_ended() {

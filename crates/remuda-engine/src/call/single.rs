@@ -290,6 +290,13 @@ impl Guest {
         }
     }
 
+    /// From now on it is polled when its body is.
+    pub(super) fn leave_alone(&mut self) {
+        if let GuestState::Running(running) = &mut self.state {
+            running.leave_alone();
+        }
+    }
+
     /// Whether it would have gone on when it was last polled here.
     fn was_interrupted(&self) -> bool {
         matches!(&self.state, GuestState::Running(running) if running.was_interrupted())

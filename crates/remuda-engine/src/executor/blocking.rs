@@ -111,6 +111,8 @@ struct State {
     queue: Queue<Entry>,
     /// Threads without anything to do.
     idle: usize,
+    /// Jobs that have their slice.
+    running: usize,
 }
 
 struct Entry {
@@ -132,7 +134,7 @@ impl BlockingExecutor {
     /// Must be called within a Tokio runtime.
     pub(crate) fn new(threads: usize, waiting: usize) -> Self {
         let shared = Shared {
-            state: Mutex::new(State { queue: Queue::new(), idle: 0 }),
+            state: Mutex::new(State { queue: Queue::new(), idle: 0, running: 0 }),
             there_is_work: Condvar::new(),
             most_threads: threads.max(1),
             most_waiting: waiting,
@@ -157,7 +159,8 @@ impl BlockingExecutor {
     /// Has `job` run. One that was here before is let in, however many wait.
     pub(super) fn submit(&self, job: Arc<dyn Job>, is_new: bool) -> Result<(), Full> {
         let mut state = self.shared.lock();
-        if is_new && self.waiting() >= self.shared.most_waiting && state.idle == 0 {
+        let room = self.shared.most_threads.saturating_add(self.shared.most_waiting);
+        if is_new && state.running + self.waiting() >= room {
             return Err(Full);
         }
         let is_stopping = self.shared.stopping.load(Ordering::Relaxed);
@@ -230,9 +233,11 @@ impl Shared {
                 continue;
             };
             self.waiting[level(entry.used)].fetch_sub(1, Ordering::Relaxed);
+            state.running += 1;
             drop(state);
             let left = self.run_slice(entry);
             state = self.lock();
+            state.running -= 1;
             // One that is left when all end ends with the threads.
             if let Some(entry) = left.filter(|_| !self.stopping.load(Ordering::Relaxed)) {
                 self.push(&mut state, entry);

@@ -110,3 +110,6 @@ impl Site {
         self.waited.fetch_add(nanoseconds, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -29,18 +29,20 @@ use super::{
 
 /// A guest's call, on either executor.
 pub(crate) struct Movable<W: Work> {
-    site: Arc<Site>,
-    place: Place<W>,
+    pub(super) site: Arc<Site>,
+    pub(super) place: Place<W>,
     /// CPU time since it last waited for something.
     burnt: Duration,
     interrupted: bool,
+    /// Whoever polls it may leave it for long, so that it must not keep others waiting.
+    is_left_alone: bool,
     /// Its way to another turn on the event loop, if it was interrupted there.
     queue: Option<PollSemaphore>,
     turn: Option<OwnedSemaphorePermit>,
 }
 
 /// Where the work is, as the event loop knows it.
-enum Place<W: Work> {
+pub(super) enum Place<W: Work> {
     /// On the event loop.
     Here(W),
     /// It waits for something, and whatever follows is for the blocking executor.
@@ -57,7 +59,15 @@ pub(crate) struct NoRoom;
 impl<W: Work> Movable<W> {
     pub(crate) fn new(site: Arc<Site>, work: W) -> Self {
         let (place, burnt) = (Place::Here(work), Duration::ZERO);
-        Self { site, place, burnt, interrupted: false, queue: None, turn: None }
+        let (queue, turn) = (None, None);
+        Self { site, place, burnt, interrupted: false, is_left_alone: false, queue, turn }
+    }
+
+    /// From now on it may be long until it is polled although it was woken, as a body is whose
+    /// client does not read. It waits for nobody's turn any more, and nobody for its own.
+    pub(crate) fn leave_alone(&mut self) {
+        self.is_left_alone = true;
+        (self.queue, self.turn) = (None, None);
     }
 
     /// Lets it run until it waits, ends, is interrupted or has moved.
@@ -109,7 +119,7 @@ impl<W: Work> Movable<W> {
     }
 
     fn poll_here(&mut self, mut work: W, cx: &mut Context<'_>) -> Poll<W::Output> {
-        if self.interrupted && self.poll_turn(cx).is_pending() {
+        if self.interrupted && !self.is_left_alone && self.poll_turn(cx).is_pending() {
             self.place = Place::Here(work);
             return Poll::Pending;
         }
@@ -188,7 +198,7 @@ impl<W: Work> Drop for Movable<W> {
 }
 
 /// A stay on the blocking executor.
-struct Trip<W: Work> {
+pub(super) struct Trip<W: Work> {
     site: Arc<Site>,
     station: Mutex<Station<W>>,
     /// It is the executor's business to poll the work.

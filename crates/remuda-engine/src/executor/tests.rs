@@ -1,0 +1,207 @@
+//! Calls of which every turn is known.
+
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+        mpsc,
+    },
+    task::{Context, Poll},
+    thread,
+    time::Duration,
+};
+
+use futures_util::FutureExt as _;
+use remuda_config::Executor;
+
+use super::{Executors, Movable, Ran, Site, Work};
+
+const MS: Duration = Duration::from_millis(1);
+
+/// What happens in a turn.
+#[derive(Clone, Copy)]
+enum Turn {
+    /// It is interrupted after so many milliseconds.
+    Burns(u32),
+    /// It waits for something, which has happened already.
+    Waits,
+    Panics,
+}
+
+/// Ends with the threads that have run it, in the order of its turns.
+struct Scripted {
+    turns: VecDeque<Turn>,
+    threads: Vec<thread::ThreadId>,
+    ended: Arc<AtomicUsize>,
+    /// Keeps each turn going until there is word.
+    gate: Option<mpsc::Receiver<()>>,
+}
+
+impl Work for Scripted {
+    type Output = Vec<thread::ThreadId>;
+
+    fn turn(&mut self, cx: &mut Context<'_>) -> (Poll<Self::Output>, Ran) {
+        self.threads.push(thread::current().id());
+        if let Some(gate) = &self.gate {
+            let _ = gate.recv();
+        }
+        match self.turns.pop_front() {
+            Some(Turn::Burns(millis)) => {
+                cx.waker().wake_by_ref();
+                (Poll::Pending, Ran { used: MS * millis, interrupted: true })
+            }
+            Some(Turn::Waits) => {
+                cx.waker().wake_by_ref();
+                (Poll::Pending, Ran::default())
+            }
+            Some(Turn::Panics) => panic!("as the script says"),
+            None => (Poll::Ready(std::mem::take(&mut self.threads)), Ran::default()),
+        }
+    }
+}
+
+impl Drop for Scripted {
+    fn drop(&mut self) {
+        self.ended.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+fn scripted(turns: &[Turn]) -> Scripted {
+    let turns = turns.iter().copied().collect();
+    Scripted { turns, threads: Vec::new(), ended: Arc::default(), gate: None }
+}
+
+fn site(executors: &Executors, executor: Executor) -> Arc<Site> {
+    Arc::new(Site::new(executors.clone(), 0, executor, MS * 5))
+}
+
+fn movable(executors: &Executors, executor: Executor, turns: &[Turn]) -> Movable<Scripted> {
+    Movable::new(site(executors, executor), scripted(turns))
+}
+
+/// Where its turns were: on this thread or on another.
+async fn places(mut call: Movable<Scripted>) -> Vec<bool> {
+    let threads = poll_fn(|cx| call.poll(cx)).await.expect("room");
+    let here = thread::current().id();
+    threads.into_iter().map(|thread| thread == here).collect()
+}
+
+#[tokio::test]
+async fn what_burns_moves_and_comes_back_when_it_waits() {
+    use Turn::{Burns, Waits};
+    let executors = Executors::new(1, 10);
+    let turns = [Waits, Burns(3), Waits, Burns(3), Burns(3), Burns(3), Waits, Burns(4)];
+    let call = movable(&executors, Executor::Auto, &turns);
+    let site = Arc::clone(&call.site);
+    let expected = [true, true, true, true, true, false, false, true, true];
+    assert_eq!(places(call).await, expected);
+    assert_eq!(site.offloads(), 1);
+    executors.blocking.stop();
+}
+
+#[tokio::test]
+async fn what_is_to_stay_stays_and_what_is_to_block_blocks() {
+    use Turn::{Burns, Waits};
+    let executors = Executors::new(2, 10);
+    let turns = [Burns(9), Waits, Burns(9), Burns(9)];
+    let stays = movable(&executors, Executor::Async, &turns);
+    assert_eq!(places(stays).await, [true; 5]);
+    let blocks = movable(&executors, Executor::Blocking, &turns);
+    assert_eq!(places(blocks).await, [false; 5]);
+    executors.blocking.stop();
+}
+
+#[tokio::test]
+async fn where_there_is_no_room_what_burns_stays_and_what_blocks_is_told() {
+    let executors = Executors::new(1, 0);
+    let (_open, gate) = mpsc::channel();
+    let mut first = movable(&executors, Executor::Blocking, &[]);
+    first.place_gate(gate);
+    assert!(poll_fn(|cx| Poll::Ready(first.poll(cx))).await.is_pending());
+    while executors.blocking.busy() == 0 {
+        thread::yield_now();
+    }
+    let burns = movable(&executors, Executor::Auto, &[Turn::Burns(9), Turn::Burns(9)]);
+    assert_eq!(places(burns).await, [true; 3]);
+    let mut blocks = movable(&executors, Executor::Blocking, &[]);
+    assert!(poll_fn(|cx| blocks.poll(cx)).await.is_err());
+    drop(_open);
+    executors.blocking.stop();
+}
+
+#[tokio::test]
+async fn what_is_held_is_let_go_after_the_work_that_runs_and_not_before() {
+    struct Held(Arc<AtomicUsize>, Arc<AtomicBool>);
+    impl Drop for Held {
+        fn drop(&mut self) {
+            self.1.store(self.0.load(Ordering::SeqCst) == 1, Ordering::SeqCst);
+        }
+    }
+    let executors = Executors::new(1, 10);
+    let (open, gate) = mpsc::channel();
+    let mut call = movable(&executors, Executor::Blocking, &[]);
+    let ended = call.place_gate(gate);
+    assert!(poll_fn(|cx| Poll::Ready(call.poll(cx))).await.is_pending());
+    while executors.blocking.busy() == 0 {
+        thread::yield_now();
+    }
+    let after = Arc::new(AtomicBool::new(false));
+    call.end(Held(Arc::clone(&ended), Arc::clone(&after)));
+    assert_eq!(ended.load(Ordering::SeqCst), 0);
+    open.send(()).expect("somebody waits");
+    executors.blocking.stop();
+    assert_eq!(ended.load(Ordering::SeqCst), 1);
+    assert!(after.load(Ordering::SeqCst));
+}
+
+#[tokio::test]
+async fn a_panic_reaches_whoever_waits() {
+    let executors = Executors::new(1, 10);
+    let call = movable(&executors, Executor::Blocking, &[Turn::Panics]);
+    let panicked = std::panic::AssertUnwindSafe(places(call)).catch_unwind().await;
+    assert!(panicked.is_err());
+    // The thread lives on.
+    assert_eq!(places(movable(&executors, Executor::Blocking, &[])).await, [false]);
+    executors.blocking.stop();
+}
+
+#[tokio::test]
+async fn turns_of_what_was_interrupted_come_one_at_a_time() {
+    let executors = Executors::new(1, 10);
+    let call = || movable(&executors, Executor::Async, &[Turn::Burns(1); 2]);
+    let (mut first, mut second) = (call(), call());
+    let poll = async |call: &mut Movable<Scripted>| poll_fn(|cx| Poll::Ready(call.poll(cx))).await;
+    assert!(poll(&mut first).await.is_pending());
+    assert!(poll(&mut second).await.is_pending());
+    // Both were interrupted; the first one has its second turn, and keeps it until it is polled.
+    assert!(poll(&mut first).await.is_pending());
+    for _ in 0..9 {
+        assert!(poll(&mut second).await.is_pending());
+    }
+    assert_eq!(second.turns_left(), 1);
+    // Whoever may not be polled for long keeps nobody waiting.
+    first.leave_alone();
+    assert!(poll(&mut second).await.is_pending());
+    assert_eq!(second.turns_left(), 0);
+    assert!(poll(&mut first).await.is_ready());
+}
+
+impl Movable<Scripted> {
+    fn work(&mut self) -> &mut Scripted {
+        let super::movable::Place::Here(work) = &mut self.place else { panic!("it is away") };
+        work
+    }
+
+    /// Has its turns wait; what counts its end.
+    fn place_gate(&mut self, gate: mpsc::Receiver<()>) -> Arc<AtomicUsize> {
+        let work = self.work();
+        work.gate = Some(gate);
+        Arc::clone(&work.ended)
+    }
+
+    fn turns_left(&mut self) -> usize {
+        self.work().turns.len()
+    }
+}
