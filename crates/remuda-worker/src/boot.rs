@@ -26,10 +26,6 @@ use crate::{
     sys,
 };
 
-/// Tasks after which the event loop looks for new events and due timers. A task may be a guest
-/// that takes a whole turn; looking costs a system call.
-const TASKS_BETWEEN_EVENTS: u32 = 16;
-
 /// Why a worker could not begin to serve.
 #[derive(Debug, thiserror::Error)]
 pub enum BootError {
@@ -60,7 +56,6 @@ pub fn run(init_logging: impl FnOnce(&Log)) -> Result<(), BootError> {
     let reporter = Reporter::start().map_err(BootError::Reporter)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .event_interval(TASKS_BETWEEN_EVENTS)
         .build()
         .map_err(BootError::EventLoop)?;
     let result = runtime.block_on(boot_and_live(init_logging, reporter));
