@@ -234,6 +234,24 @@ mod tests {
     }
 
     #[test]
+    fn a_spent_memory_budget_is_told_in_both_media_types() {
+        for json in [false, true] {
+            let response = Rejection::MemoryBudget.response(json, true);
+            assert_eq!(response.status(), 503);
+            assert_eq!(response.headers()[header::RETRY_AFTER], "1");
+            let proxy_status = "remuda; error=proxy_internal_error; details=\"memory_budget\"";
+            assert_eq!(response.headers()[PROXY_STATUS], proxy_status);
+            if json {
+                let problem: serde_json::Value =
+                    serde_json::from_slice(response.body()).expect("JSON");
+                assert_eq!(problem["reason"], "memory_budget");
+            } else {
+                assert_eq!(response.body(), "there is no memory for another instance\n");
+            }
+        }
+    }
+
+    #[test]
     fn whoever_accepts_json_gets_a_problem() {
         let mut headers = HeaderMap::new();
         headers
