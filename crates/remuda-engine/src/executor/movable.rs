@@ -82,7 +82,7 @@ impl<W: Work> Movable<W> {
                         return Poll::Ready(Err(NoRoom));
                     }
                 }
-                Place::Here(work) => return self.poll_here(work, cx).map(Ok),
+                Place::Here(work) => return self.poll_here(work, cx),
                 Place::Parked(work, trip) => {
                     trip.task.register(cx.waker());
                     if !trip.woken.load(Ordering::SeqCst) {
@@ -118,15 +118,15 @@ impl<W: Work> Movable<W> {
         }
     }
 
-    fn poll_here(&mut self, mut work: W, cx: &mut Context<'_>) -> Poll<W::Output> {
+    fn poll_here(&mut self, mut work: W, cx: &mut Context<'_>) -> Poll<Result<W::Output, NoRoom>> {
         if self.interrupted && !self.is_left_alone && self.poll_turn(cx).is_pending() {
             self.place = Place::Here(work);
             return Poll::Pending;
         }
         let (polled, Ran { used, interrupted }) = work.turn(cx);
         self.interrupted = interrupted;
-        if polled.is_ready() {
-            return polled;
+        if let Poll::Ready(output) = polled {
+            return Poll::Ready(Ok(output));
         }
         if !interrupted {
             self.turn = None;
@@ -135,8 +135,8 @@ impl<W: Work> Movable<W> {
         let burns = self.burnt >= self.site.offload_after && interrupted;
         if burns && self.site.executor == Executor::Auto {
             match self.hand_over(work, None) {
-                // Whoever waits for it has to be told when it is back.
-                Ok(trip) => trip.task.register(cx.waker()),
+                // It may be back before whoever waits for it is known there.
+                Ok(()) => return self.poll(cx),
                 // It takes its turns here, and tries again after each of them.
                 Err(work) => self.place = Place::Here(work),
             }
@@ -157,7 +157,7 @@ impl<W: Work> Movable<W> {
         Poll::Ready(())
     }
 
-    fn hand_over(&mut self, work: W, before: Option<Arc<Trip<W>>>) -> Result<Arc<Trip<W>>, W> {
+    fn hand_over(&mut self, work: W, before: Option<Arc<Trip<W>>>) -> Result<(), W> {
         let is_new = before.is_none();
         let trip = before.unwrap_or_else(|| Trip::new(Arc::clone(&self.site)));
         trip.depart(work);
@@ -166,9 +166,9 @@ impl<W: Work> Movable<W> {
             return Err(trip.turn_back());
         }
         self.site.offloads.fetch_add(1, Ordering::Relaxed);
-        self.place = Place::Away(Arc::clone(&trip));
+        self.place = Place::Away(trip);
         (self.interrupted, self.turn) = (false, None);
-        Ok(trip)
+        Ok(())
     }
 
     /// Whether it would have gone on when it was last polled here.
@@ -183,8 +183,12 @@ impl<W: Work> Movable<W> {
 
     /// Ends it; `held` is dropped when it has ended.
     pub(crate) fn end<H: Send + 'static>(mut self, held: H) {
-        if let Place::Away(trip) = std::mem::replace(&mut self.place, Place::Nowhere) {
-            trip.abandon(&self.site, Some(Box::new(held)));
+        match std::mem::replace(&mut self.place, Place::Nowhere) {
+            Place::Away(trip) => trip.abandon(&self.site, Some(Box::new(held))),
+            ended => {
+                drop(ended);
+                drop(held);
+            }
         }
     }
 }

@@ -131,14 +131,27 @@ async fn where_there_is_no_room_what_burns_stays_and_what_blocks_is_told() {
     executors.blocking.stop();
 }
 
+/// Says whether the work had ended when it was let go.
+struct Held(Arc<AtomicUsize>, Arc<AtomicBool>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.1.store(self.0.load(Ordering::SeqCst) == 1, Ordering::SeqCst);
+    }
+}
+
+#[tokio::test]
+async fn what_is_held_is_let_go_after_the_work_that_waits() {
+    let executors = Executors::new(1, 10);
+    let mut call = movable(&executors, Executor::Auto, &[Turn::Waits]);
+    assert!(poll_fn(|cx| Poll::Ready(call.poll(cx))).await.is_pending());
+    let (ended, after) = (Arc::clone(&call.work().ended), Arc::new(AtomicBool::new(false)));
+    call.end(Held(ended, Arc::clone(&after)));
+    assert!(after.load(Ordering::SeqCst));
+}
+
 #[tokio::test]
 async fn what_is_held_is_let_go_after_the_work_that_runs_and_not_before() {
-    struct Held(Arc<AtomicUsize>, Arc<AtomicBool>);
-    impl Drop for Held {
-        fn drop(&mut self) {
-            self.1.store(self.0.load(Ordering::SeqCst) == 1, Ordering::SeqCst);
-        }
-    }
     let executors = Executors::new(1, 10);
     let (open, gate) = mpsc::channel();
     let mut call = movable(&executors, Executor::Blocking, &[]);
