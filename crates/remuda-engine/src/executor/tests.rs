@@ -34,6 +34,7 @@ enum Turn {
 struct Scripted {
     turns: VecDeque<Turn>,
     threads: Vec<thread::ThreadId>,
+    begun: Arc<AtomicUsize>,
     ended: Arc<AtomicUsize>,
     /// Keeps each turn going until there is word.
     gate: Option<mpsc::Receiver<()>>,
@@ -43,6 +44,7 @@ impl Work for Scripted {
     type Output = Vec<thread::ThreadId>;
 
     fn turn(&mut self, cx: &mut Context<'_>) -> (Poll<Self::Output>, Ran) {
+        self.begun.fetch_add(1, Ordering::SeqCst);
         self.threads.push(thread::current().id());
         if let Some(gate) = &self.gate {
             let _ = gate.recv();
@@ -70,7 +72,8 @@ impl Drop for Scripted {
 
 fn scripted(turns: &[Turn]) -> Scripted {
     let turns = turns.iter().copied().collect();
-    Scripted { turns, threads: Vec::new(), ended: Arc::default(), gate: None }
+    let (begun, ended) = <(Arc<AtomicUsize>, Arc<AtomicUsize>)>::default();
+    Scripted { turns, threads: Vec::new(), begun, ended, gate: None }
 }
 
 fn site(executors: &Executors, executor: Executor) -> Arc<Site> {
@@ -86,6 +89,15 @@ async fn places(mut call: Movable<Scripted>) -> Vec<bool> {
     let threads = poll_fn(|cx| call.poll(cx)).await.expect("room");
     let here = thread::current().id();
     threads.into_iter().map(|thread| thread == here).collect()
+}
+
+/// Lets it run until a turn of it has begun on another thread.
+async fn runs(call: &mut Movable<Scripted>) {
+    let begun = Arc::clone(&call.work().begun);
+    assert!(poll_fn(|cx| Poll::Ready(call.poll(cx))).await.is_pending());
+    while begun.load(Ordering::SeqCst) == 0 {
+        thread::yield_now();
+    }
 }
 
 #[tokio::test]
@@ -116,18 +128,15 @@ async fn what_is_to_stay_stays_and_what_is_to_block_blocks() {
 #[tokio::test]
 async fn where_there_is_no_room_what_burns_stays_and_what_blocks_is_told() {
     let executors = Executors::new(1, 0);
-    let (_open, gate) = mpsc::channel();
+    let (open, gate) = mpsc::channel();
     let mut first = movable(&executors, Executor::Blocking, &[]);
-    first.place_gate(gate);
-    assert!(poll_fn(|cx| Poll::Ready(first.poll(cx))).await.is_pending());
-    while executors.blocking.busy() == 0 {
-        thread::yield_now();
-    }
+    first.work().gate = Some(gate);
+    runs(&mut first).await;
     let burns = movable(&executors, Executor::Auto, &[Turn::Burns(9), Turn::Burns(9)]);
     assert_eq!(places(burns).await, [true; 3]);
     let mut blocks = movable(&executors, Executor::Blocking, &[]);
     assert!(poll_fn(|cx| blocks.poll(cx)).await.is_err());
-    drop(_open);
+    drop(open);
     executors.blocking.stop();
 }
 
@@ -155,11 +164,9 @@ async fn what_is_held_is_let_go_after_the_work_that_runs_and_not_before() {
     let executors = Executors::new(1, 10);
     let (open, gate) = mpsc::channel();
     let mut call = movable(&executors, Executor::Blocking, &[]);
-    let ended = call.place_gate(gate);
-    assert!(poll_fn(|cx| Poll::Ready(call.poll(cx))).await.is_pending());
-    while executors.blocking.busy() == 0 {
-        thread::yield_now();
-    }
+    call.work().gate = Some(gate);
+    let ended = Arc::clone(&call.work().ended);
+    runs(&mut call).await;
     let after = Arc::new(AtomicBool::new(false));
     call.end(Held(Arc::clone(&ended), Arc::clone(&after)));
     assert_eq!(ended.load(Ordering::SeqCst), 0);
@@ -205,13 +212,6 @@ impl Movable<Scripted> {
     fn work(&mut self) -> &mut Scripted {
         let super::movable::Place::Here(work) = &mut self.place else { panic!("it is away") };
         work
-    }
-
-    /// Has its turns wait; what counts its end.
-    fn place_gate(&mut self, gate: mpsc::Receiver<()>) -> Arc<AtomicUsize> {
-        let work = self.work();
-        work.gate = Some(gate);
-        Arc::clone(&work.ended)
     }
 
     fn turns_left(&mut self) -> usize {
