@@ -47,6 +47,7 @@ async fn check_prints_what_is_imported_and_granted() {
     cli/stdout  to the log
     filesystem/preopens  /srv at /files (read only), /tmp at /scratch (read and write)
     filesystem/types  /srv at /files (read only), /tmp at /scratch (read and write)
+    http/outgoing-handler  denied; grant with outbound.allow
     http/types  granted
     "#);
 }

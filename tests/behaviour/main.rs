@@ -27,6 +27,7 @@ mod leaks;
 mod lifecycle;
 mod load;
 mod logs;
+mod memory;
 mod offload;
 mod outgoing;
 mod overload;

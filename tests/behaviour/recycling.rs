@@ -62,7 +62,7 @@ async fn after_max_lifetime() {
 /// Much more than a worker needs at first, much less than it may have.
 fn with_memory_limits() -> Builder {
     let builder = two_workers().setting("workers.memory", "400MiB");
-    builder.setting("workers.recycle_rss", "50%").setting("workers.kill_rss", "95%")
+    builder.setting("workers.recycle_rss", "50%").setting("workers.kill_rss", "65%")
 }
 
 #[tokio::test]
@@ -86,7 +86,7 @@ async fn a_worker_that_has_grown_too_far_is_killed() {
     assert_eq!(connection.get("/").await.ok(), "ok\n");
     let victim = server.worker_of(&connection).expect("a worker that has answered");
     // The answer may come before the end, or not.
-    let _ = connection.try_send(Ask::get("/alloc?mib=450")).await;
+    let _ = connection.try_send(Ask::get("/alloc?mib=280&ms=10000")).await;
     wait::until("the worker to be killed", || (!process::is_running(victim)).then_some(())).await;
     server.wait_for_workers(2).await;
     let report = load.stop().await;

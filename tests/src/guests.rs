@@ -13,6 +13,8 @@ pub struct Guest {
     pub name: &'static str,
 }
 
+/// `ok`, from a component with a large table and several memories (0.2).
+pub const BIG_TABLES: Guest = Guest { name: "big-tables" };
 /// Sends body and trailers back as they arrive (0.3).
 pub const ECHO: Guest = Guest { name: "echo" };
 /// Makes the outgoing request that `x-url` and `x-method` ask for (0.3).
@@ -21,6 +23,8 @@ pub const FETCH: Guest = Guest { name: "fetch" };
 pub const HELLO: Guest = Guest { name: "hello" };
 /// `Hello, world!` (0.2).
 pub const HELLO_P2: Guest = Guest { name: "hello-p2" };
+/// Keeps so many KiB of each request as the query says (0.3).
+pub const LEAK: Guest = Guest { name: "leak" };
 /// Traps, burns, leaks, hangs: whatever the path says (0.2).
 pub const MISBEHAVE: Guest = Guest { name: "misbehave" };
 /// A command, no handler.
@@ -33,8 +37,10 @@ pub const OFFLOAD_P2: Guest = Guest { name: "offload-p2" };
 pub const WITNESS: Guest = Guest { name: "witness" };
 
 /// Every guest there is.
-pub const ALL: &[Guest] =
-    &[ECHO, FETCH, HELLO, HELLO_P2, MISBEHAVE, NOT_HTTP, OFFLOAD, OFFLOAD_P2, WITNESS];
+pub const ALL: &[Guest] = &[
+    BIG_TABLES, ECHO, FETCH, HELLO, HELLO_P2, LEAK, MISBEHAVE, NOT_HTTP, OFFLOAD, OFFLOAD_P2,
+    WITNESS,
+];
 
 impl Guest {
     /// The component's file.

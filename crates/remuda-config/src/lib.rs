@@ -9,6 +9,7 @@
 //!
 //! The way of a setting: [`KEYS`] → layers of raw text (`raw`) → one value per key
 //! (`validate`) → domain types ([`Config`]) and what is printed of them ([`Setting`]).
+mod budget;
 mod config;
 mod display;
 mod error;
@@ -17,6 +18,7 @@ mod keys;
 mod load;
 mod machine;
 mod nearest;
+mod needs;
 mod raw;
 mod reference;
 mod setting;
@@ -27,12 +29,14 @@ mod tests;
 mod validate;
 mod value;
 
+pub use budget::{GuestBudget, INSTANCE_BYTES};
 pub use config::*;
 pub use error::{ConfigError, ConfigErrors};
 pub use key::{Arity, Key};
 pub use keys::{KEYS, RESERVED_VARIABLES, ROUTE_KEYS};
 pub use load::{Input, Loaded, load};
 pub use machine::{Machine, Throttling};
+pub use needs::{Needs, Unfit};
 pub use reference::reference_markdown;
 pub use setting::Setting;
 pub use sizing::{Profile, Sizing};

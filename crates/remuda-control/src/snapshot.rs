@@ -33,6 +33,8 @@ pub struct Snapshot {
     pub blocking_busy: u64,
     /// Guests that wait for a blocking thread.
     pub blocking_queue: u64,
+    /// Bytes that all guests hold together.
+    pub guest_memory: u64,
     /// Stalls of the event loop of more than 100 ms.
     pub stalls: u64,
     /// Outgoing requests' time to the response head, by host.
@@ -175,6 +177,7 @@ impl Snapshot {
         self.queue_seconds.add(&other.queue_seconds);
         self.blocking_busy += other.blocking_busy;
         self.blocking_queue += other.blocking_queue;
+        self.guest_memory += other.guest_memory;
         self.stalls += other.stalls;
         for (host, seconds) in &other.outbound_seconds {
             let is_full = self.outbound_seconds.len() >= Self::MAX_HOSTS;
@@ -193,6 +196,7 @@ impl Snapshot {
         self.connections = Connections::default();
         (self.in_flight, self.capacity, self.queue_depth) = (0, 0, 0);
         (self.blocking_busy, self.blocking_queue) = (0, 0);
+        self.guest_memory = 0;
         self
     }
 }

@@ -10,17 +10,20 @@ use std::{
     time::Duration,
 };
 
-use remuda_config::{Config, Route};
+use remuda_config::{Config, GuestBudget, Route};
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
+use wasmtime::PoolingAllocatorMetrics;
 
 use crate::{
+    capacity::Capacity,
     epoch::{LongTurn, Ticker},
     executor::{Executors, Site},
+    memory::Ledger,
     outbound::Outbound,
     program::Program,
     room::Room,
-    settings::{self, Capacity, EngineKind},
+    settings::{self, EngineKind},
 };
 
 /// Everything that the programs of a worker share: wasmtime engines with their pools,
@@ -31,6 +34,8 @@ pub struct Engine {
     pub(crate) shared: Arc<Shared>,
     /// Programs that have been loaded.
     routes: AtomicUsize,
+    /// Bytes that guests of one route may hold together.
+    pub(crate) share_of_route: u64,
 }
 
 /// A wasmtime engine, and the room in its pools.
@@ -44,6 +49,7 @@ pub(crate) struct Shared {
     pub(crate) executors: Executors,
     pub(crate) ticker: Ticker,
     pub(crate) outbound: Arc<Outbound>,
+    pub(crate) memory: Arc<Ledger>,
     /// Instances that drive themselves, and guests that work on after their response.
     pub(crate) tasks: TaskTracker,
     /// Instances that have a hook to be called before they end.
@@ -100,10 +106,6 @@ impl EngineError {
 /// Instances beyond the requests in flight: idle ones, and ones about to be dropped.
 const SPARE_INSTANCES: u32 = 50;
 
-/// Instances for which address space is reserved at most; twice as many would not fit into
-/// the 128 TiB that a process has. What comes beyond is shed.
-const MAX_INSTANCES: u32 = 5000;
-
 impl Engine {
     /// Sets up what `artifacts` need, for the limits in `config`.
     ///
@@ -114,34 +116,45 @@ impl Engine {
     pub fn build(config: &Config, artifacts: &[PathBuf]) -> Result<Self, EngineError> {
         let in_flight = u32::try_from(config.limits.concurrency).unwrap_or(u32::MAX);
         let floors = config.routes.iter().filter_map(|route| route.readiness.min_idle);
-        let kept = u32::try_from(floors.sum::<usize>()).unwrap_or(u32::MAX);
-        let instances = in_flight.saturating_add(SPARE_INSTANCES).saturating_add(kept);
-        let instances = instances.min(MAX_INSTANCES);
-        let capacity = Capacity { instances };
-        let engine = |kind| {
-            let of_kind = |path: &PathBuf| EngineKind::of_artifact(path) == Some(kind);
-            let needed = artifacts.iter().any(of_kind);
-            let build = || {
-                let wasmtime = wasmtime::Engine::new(&settings::serving(kind, capacity))?;
+        let floors = u32::try_from(floors.sum::<usize>()).unwrap_or(u32::MAX);
+        let wanted = in_flight.saturating_add(SPARE_INSTANCES).saturating_add(floors);
+        let capacity = |kind| Capacity::of(artifacts, kind, wanted);
+        let (sequential, concurrent) =
+            (capacity(EngineKind::Sequential), capacity(EngineKind::Concurrent));
+        // Each of the two engines has a pool.
+        let instances = sequential.iter().chain(&concurrent).map(|pool| pool.instances).sum();
+        let budget = GuestBudget::of(config.workers.memory, instances);
+        let runtime = |kind, capacity: Option<Capacity>| {
+            let build = |pool| {
+                let pool = Capacity { kept: budget.kept, ..pool };
+                let wasmtime = wasmtime::Engine::new(&settings::serving(kind, pool))?;
                 Ok(Runtime { wasmtime, room: Arc::default() })
             };
-            needed.then(build).transpose().map_err(|error| EngineError::wasmtime(&error))
+            capacity.map(build).transpose().map_err(|error| EngineError::wasmtime(&error))
         };
-        let sequential = engine(EngineKind::Sequential)?;
-        let concurrent = engine(EngineKind::Concurrent)?;
-        let engines = sequential.iter().chain(&concurrent);
-        let ticker = Ticker::start(engines.map(|engine| engine.wasmtime.clone()).collect())?;
+        let sequential = runtime(EngineKind::Sequential, sequential)?;
+        let concurrent = runtime(EngineKind::Concurrent, concurrent)?;
+        let engines = || sequential.iter().chain(&concurrent).map(|runtime| &runtime.wasmtime);
+        let ticker = Ticker::start(engines().cloned().collect())?;
         let outbound = Outbound::build(&config.outbound).map_err(EngineError::Outbound)?;
         let (threads, queue) = (config.workers.blocking_threads, config.workers.blocking_queue);
+        let pools = engines().filter_map(wasmtime::Engine::pooling_allocator_metrics).collect();
         let shared = Shared {
             executors: Executors::new(threads, queue),
             ticker,
             outbound: Arc::new(outbound),
+            memory: Arc::new(ledger(budget, instances, pools)),
             tasks: TaskTracker::new(),
             hooks: TaskTracker::new(),
             event_loop: Handle::current(),
         };
-        Ok(Self { sequential, concurrent, shared: Arc::new(shared), routes: AtomicUsize::new(0) })
+        Ok(Self {
+            sequential,
+            concurrent,
+            shared: Arc::new(shared),
+            routes: AtomicUsize::new(0),
+            share_of_route: budget.share_of_route(config.routes.len()),
+        })
     }
 
     /// Loads the artifact of a route and starts one instance of it, to find out at boot
@@ -179,6 +192,13 @@ impl Engine {
         self.shared.outbound.watch(Box::new(watcher));
     }
 
+    /// Bytes that all guests hold together: memories, tables, and what instances have beside
+    /// those.
+    #[must_use]
+    pub fn guest_memory(&self) -> u64 {
+        self.shared.memory.used()
+    }
+
     /// Waits until no guest runs any more, the hooks of instances that end included.
     pub async fn finished(&self) {
         self.shared.tasks.close();
@@ -206,4 +226,19 @@ impl Drop for Engine {
     fn drop(&mut self) {
         self.shared.executors.blocking.stop();
     }
+}
+
+/// A ledger against which counts what pools keep resident beyond their part.
+fn ledger(budget: GuestBudget, instances: u32, pools: Vec<PoolingAllocatorMetrics>) -> Ledger {
+    let kept = move || -> usize {
+        let of_pool = |pool: &PoolingAllocatorMetrics| {
+            pool.unused_memory_bytes_resident()
+                + pool.unused_table_bytes_resident()
+                + pool.unused_stack_bytes_resident().unwrap_or_default()
+        };
+        pools.iter().map(of_pool).sum()
+    };
+    let beyond = move || (kept() as u64).saturating_sub(budget.residue);
+    let may_overflow = budget.may_overflow(instances);
+    Ledger::new(budget.guests, may_overflow.then(|| Box::new(beyond) as _))
 }

@@ -1,6 +1,9 @@
 //! How a guest can fail to answer.
 
-use crate::call::{Exhausted, Stop};
+use crate::{
+    call::{Exhausted, Stop},
+    memory::Refused,
+};
 
 /// Why there is no response, or no more of it.
 ///
@@ -25,6 +28,9 @@ pub enum Fault {
     /// It needed more than `limits.memory` and ended because of that.
     #[error("guest ended after it was refused memory beyond limits.memory")]
     MemoryLimit,
+    /// All guests together have what `workers.memory` leaves them.
+    #[error("guests of this worker hold as much memory as workers.memory allows")]
+    MemoryBudget,
     /// It used up `limits.cpu_time`.
     #[error("guest used more CPU than limits.cpu_time ({0:?}) and was ended")]
     CpuTime(std::time::Duration),
@@ -53,31 +59,40 @@ pub enum Fault {
 
 impl Fault {
     /// Classifies an error of a guest call.
-    pub(crate) fn from_call(error: &wasmtime::Error, memory_refused: bool) -> Self {
+    pub(crate) fn from_call(error: &wasmtime::Error, refused: Option<Refused>) -> Self {
         if let Some(exit) = error.downcast_ref::<wasmtime_wasi::I32Exit>() {
             return Self::Exit(exit.0);
         }
         if let Some(stop) = error.downcast_ref::<Stop>() {
             return Self::from(stop.exhausted);
         }
-        if memory_refused {
-            return Self::MemoryLimit;
+        if let Some(refused) = refused {
+            return Self::from(refused);
         }
         Self::Trap(describe(error))
     }
 
     /// Classifies an error of an instantiation.
-    pub(crate) fn from_instantiation(error: &wasmtime::Error, memory_refused: bool) -> Self {
+    pub(crate) fn from_instantiation(error: &wasmtime::Error, refused: Option<Refused>) -> Self {
         if error.is::<wasmtime::PoolConcurrencyLimitError>() {
             Self::NoCapacity(describe(error))
         } else if let Some(stop) = error.downcast_ref::<Stop>() {
             Self::from(stop.exhausted)
-        } else if memory_refused {
-            Self::MemoryLimit
+        } else if let Some(refused) = refused {
+            Self::from(refused)
         } else if error.is::<wasmtime::Trap>() {
             Self::Trap(describe(error))
         } else {
             Self::Instantiate(describe(error))
+        }
+    }
+}
+
+impl From<Refused> for Fault {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Cap => Self::MemoryLimit,
+            Refused::Budget => Self::MemoryBudget,
         }
     }
 }

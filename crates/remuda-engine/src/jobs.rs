@@ -180,9 +180,11 @@ impl From<Fault> for JobError {
             Fault::CpuTime(_) => Self::CpuTime,
             Fault::Deadline => Self::Deadline,
             Fault::MemoryLimit => Self::Memory,
-            Fault::NoCapacity(_) | Fault::NoRoom(_) | Fault::NoThread | Fault::QueueFull => {
-                Self::QueueFull
-            }
+            Fault::NoCapacity(_)
+            | Fault::NoRoom(_)
+            | Fault::NoThread
+            | Fault::QueueFull
+            | Fault::MemoryBudget => Self::QueueFull,
             other => Self::Trapped(other.to_string()),
         }
     }

@@ -16,13 +16,16 @@ pub mod component;
 
 mod blueprint;
 mod call;
+mod capacity;
 mod engine;
 mod epoch;
 mod executor;
 mod fault;
+mod herd;
 mod host;
 mod jobs;
 mod lifecycle;
+mod memory;
 mod outbound;
 mod program;
 mod room;

@@ -87,7 +87,7 @@ impl Template {
         }
         let instance = match purpose {
             Purpose::Request => self.instantiate(None).await?,
-            Purpose::Stock => self.try_instantiate(None).await?,
+            Purpose::Stock => self.try_instantiate(None, purpose).await?,
         };
         let Some(Hooks { startup, .. }) = self.blueprint.hooks else { return Ok(instance) };
         let started = self.start_up(instance, startup).await;
@@ -109,6 +109,8 @@ impl Template {
             match call.await {
                 Ok((Ok(()),)) => {
                     instance.started = true;
+                    // What it has set up does not wear it out.
+                    instance.store.data_mut().limiter.account().begin();
                     Ok(instance)
                 }
                 Ok((Err(explanation),)) => Err(Fault::Startup(shortened(explanation))),

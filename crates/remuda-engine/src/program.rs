@@ -28,9 +28,11 @@ use crate::{
     engine::{Runtime, Shared},
     epoch,
     executor::Site,
+    herd::Herd,
     host::{self, Grants, HostState},
     jobs::JobPlaces,
-    lifecycle::Failures,
+    lifecycle::{Failures, Purpose},
+    memory::{Account, Share},
     room::{Patience, Room},
     sys,
 };
@@ -89,6 +91,13 @@ enum Pool {
     Shared(Arc<SharedPool>),
 }
 
+/// Bytes that a guest may hand over to the host in one call. What is long is written bit by
+/// bit, at most 1 MiB at a time.
+const MAX_HANDED_OVER: usize = 4 << 20;
+
+/// Handles that a guest may have at the same time, its own resources among them.
+const MAX_HANDLES: usize = 16 << 10;
+
 /// How to make an instance; what all instances of a program have in common.
 pub(crate) struct Template {
     wasmtime: wasmtime::Engine,
@@ -107,6 +116,9 @@ pub(crate) struct Template {
     pub(crate) job_site: Arc<Site>,
     /// Nanoseconds of CPU that all guests have used.
     used: AtomicU64,
+    memory: Arc<Share>,
+    /// Bytes with which an instance begins, as far as is known.
+    begins_with: AtomicU64,
 }
 
 impl Template {
@@ -126,14 +138,31 @@ impl Template {
         self.used.fetch_add(nanoseconds, Ordering::Relaxed);
     }
 
+    /// From now on idle instances of `pool` leave where there is no room for others.
+    pub(crate) fn watch<H: Herd + 'static>(&self, pool: &Arc<H>) {
+        let pool: Weak<H> = Arc::downgrade(pool);
+        self.room.watch(Weak::clone(&pool) as _);
+        self.memory.watch(pool);
+    }
+
+    /// An account for another instance.
+    async fn open_account(&self, purpose: Purpose) -> Result<Account, Fault> {
+        let (cap, expected) = (self.grants.memory, self.begins_with.load(Ordering::Relaxed));
+        let account = match purpose {
+            Purpose::Request => Account::open(&self.memory, cap, expected).await,
+            Purpose::Stock => Account::try_open(&self.memory, cap, expected),
+        };
+        Ok(account?)
+    }
+
     /// Makes a fresh instance, which works for `request`. It waits for room in the pool.
     pub(crate) async fn instantiate(
         &self,
         request: Option<Arc<Allowance>>,
     ) -> Result<Instance, Fault> {
-        match self.try_instantiate(request.clone()).await {
+        match self.try_instantiate(request.clone(), Purpose::Request).await {
             Err(Fault::NoCapacity(_)) => {
-                let attempt = || self.try_instantiate(request.clone()).boxed();
+                let attempt = || self.try_instantiate(request.clone(), Purpose::Request).boxed();
                 // Rare, and it should not enlarge every request's task.
                 self.room.wait(&self.patience, attempt).boxed().await
             }
@@ -141,21 +170,30 @@ impl Template {
         }
     }
 
-    /// The same without waiting.
+    /// The same without waiting for room in the pool.
     pub(crate) async fn try_instantiate(
         &self,
         request: Option<Arc<Allowance>>,
+        purpose: Purpose,
     ) -> Result<Instance, Fault> {
         let place = self.room.place();
-        let mut state = HostState::new(&self.grants)
+        let account = self.open_account(purpose).await?;
+        let mut state = HostState::new(&self.grants, account)
             .map_err(|error| Fault::Instantiate(format!("{error:#}")))?;
         state.work_for(request);
         let mut store = Store::new(&self.wasmtime, state);
-        store.limiter(|state| &mut state.limiter);
+        store.limiter_async(|state| &mut state.limiter);
+        store.set_hostcall_fuel(MAX_HANDED_OVER);
+        store.set_max_component_handles(MAX_HANDLES);
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(epoch::on_epoch);
         match self.in_turns(self.blueprint.build(&mut store)).await {
-            Ok(parts) => Ok(Instance::new(store, parts, place)),
+            Ok(parts) => {
+                let account = store.data_mut().limiter.account();
+                account.begin();
+                self.begins_with.store(account.usage().bytes(), Ordering::Relaxed);
+                Ok(Instance::new(store, parts, place))
+            }
             Err(error) => {
                 let fault = Fault::from_instantiation(&error, store.data().limiter.refused());
                 if let Fault::NoCapacity(_) = fault {
@@ -201,6 +239,8 @@ impl Program {
             .and_then(|linker| Blueprint::new(linker.instantiate_pre(&component)?))
             .map_err(wasmtime_error)?;
         let handler = blueprint.handler();
+        let instances = effective_instances(handler, blueprint.hooks.is_some(), route);
+        let reuse = Reuse::from(&instances);
         let grants = |template| Grants {
             template,
             route: Arc::from(route.path.as_str()),
@@ -208,8 +248,10 @@ impl Program {
             mounts: route.mounts.clone(),
             memory: route.limits.memory,
             outbound: Arc::clone(&engine.shared.outbound),
+            max_concurrency: reuse.max_concurrency,
         };
         let site = engine.site(route);
+        let memory = Share::new(Arc::clone(&engine.shared.memory), engine.share_of_route);
         let template = Arc::new_cyclic(|template: &Weak<Template>| Template {
             wasmtime: wasmtime.clone(),
             blueprint,
@@ -226,14 +268,13 @@ impl Program {
             job_site: Arc::new(site.for_jobs()),
             site: Arc::new(site),
             used: AtomicU64::new(0),
+            memory: Arc::new(memory),
+            begins_with: AtomicU64::new(0),
         });
-        let instances = effective_instances(handler, template.has_hooks(), route);
         let probe = |fault| EngineError::Probe { route: route.path.clone(), fault };
-        let pool = match Reuse::from(&instances) {
-            reuse if reuse.max_concurrency > 1 => {
-                Pool::Shared(SharedPool::start(template, reuse).await.map_err(probe)?)
-            }
-            reuse => Pool::Single(SinglePool::start(template, reuse).await.map_err(probe)?),
+        let pool = match reuse.max_concurrency {
+            2.. => Pool::Shared(SharedPool::start(template, reuse).await.map_err(probe)?),
+            _ => Pool::Single(SinglePool::start(template, reuse).await.map_err(probe)?),
         };
         Ok(Self { inner: Arc::new(Inner { handler, instances, pool }) })
     }

@@ -8,7 +8,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError, Weak,
+        Arc, Weak,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -17,18 +17,15 @@ use std::{
 use futures_util::future::BoxFuture;
 use tokio::{sync::Notify, time::timeout};
 
-use crate::Fault;
+use crate::{
+    Fault,
+    herd::{Herd, Herds},
+};
 
 #[derive(Default)]
 pub(crate) struct Room {
     freed: Notify,
-    herds: Mutex<Vec<Weak<dyn Herd>>>,
-}
-
-/// Whoever keeps instances that nobody uses.
-pub(crate) trait Herd: Send + Sync {
-    /// Lets one of them go, its floor included. False if there is none.
-    fn let_one_go(&self) -> bool;
+    herds: Herds,
 }
 
 /// An instance's place, free when dropped.
@@ -46,10 +43,9 @@ impl Room {
         Place(Some(Arc::clone(self)))
     }
 
-    /// Asks this herd too when there is no room.
-    pub(crate) fn share<H: Herd + 'static>(&self, herd: &Arc<H>) {
-        let herd: Weak<H> = Arc::downgrade(herd);
-        self.herds.lock().unwrap_or_else(PoisonError::into_inner).push(herd);
+    /// From now on idle instances of `pool` leave when there is no room.
+    pub(crate) fn watch(&self, pool: Weak<dyn Herd>) {
+        self.herds.add(pool);
     }
 
     /// Calls `attempt` until there is room for what it makes.
@@ -67,7 +63,8 @@ impl Room {
                 let mut freed = std::pin::pin!(self.freed.notified());
                 // What becomes free from here on is not missed.
                 freed.as_mut().enable();
-                self.make_room();
+                // One is enough for one.
+                self.herds.retire_idlest();
                 match attempt().await {
                     Err(Fault::NoCapacity(_)) => freed.await,
                     result => return result,
@@ -75,16 +72,6 @@ impl Room {
             }
         };
         timeout(patience.timeout, attempts).await.unwrap_or(Err(Fault::NoRoom(patience.timeout)))
-    }
-
-    fn make_room(&self) {
-        let herds: Vec<_> = {
-            let mut herds = self.herds.lock().unwrap_or_else(PoisonError::into_inner);
-            herds.retain(|herd| herd.strong_count() > 0);
-            herds.iter().filter_map(Weak::upgrade).collect()
-        };
-        // One is enough for one.
-        let _ = herds.iter().any(|herd| herd.let_one_go());
     }
 }
 
@@ -130,6 +117,8 @@ impl Drop for Waiting<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::{sync::Mutex, time::Instant};
+
     use super::*;
 
     /// Makes places of which there is a number.
@@ -197,14 +186,18 @@ mod tests {
     async fn what_is_idle_gives_way() {
         struct Idle(Mutex<Vec<Made>>);
         impl Herd for Idle {
-            fn let_one_go(&self) -> bool {
+            fn idle_since(&self) -> Option<Instant> {
+                Some(Instant::now())
+            }
+
+            fn retire_idlest(&self) -> bool {
                 self.0.lock().expect("no panic").pop().is_some()
             }
         }
         let (pool, patience) = (Pool::of(2), Patience::new(1, WAIT));
         let idle = [pool.make(), pool.make()].map(|made| made.expect("a place"));
         let idle = Arc::new(Idle(Mutex::new(idle.into())));
-        pool.room.share(&idle);
+        pool.room.watch(Arc::downgrade(&idle) as _);
         let _made = pool.wait(&patience).await.expect("a place");
         assert_eq!(idle.0.lock().expect("no panic").len(), 1, "one is enough");
     }

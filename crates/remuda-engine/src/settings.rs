@@ -8,7 +8,7 @@ use std::path::Path;
 
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-use crate::component::Interfaces;
+use crate::{capacity::Capacity, component::Interfaces};
 
 /// Which of the two wasmtime engines a component runs in.
 ///
@@ -43,32 +43,15 @@ impl EngineKind {
     }
 }
 
-/// How many instances an engine must hold at the same time.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Capacity {
-    pub(crate) instances: u32,
-}
-
-/// Core instances, memories and tables that one component instance may take out of the
-/// pools. A 0.2 component from Rust has four core instances and one or two memories;
-/// Python and JavaScript need more.
-const CORE_INSTANCES_PER_INSTANCE: u32 = 10;
-const MEMORIES_PER_INSTANCE: u32 = 2;
-const TABLES_PER_INSTANCE: u32 = 4;
-
-/// Elements of one table; Python's interpreter has about 30,000 functions.
-const TABLE_ELEMENTS: usize = 64 * 1024;
+/// Bytes of what wasmtime itself keeps of one core instance, and of all that make up an
+/// instance: a pointer or three for each function that is imported or called through a table.
+/// Python's interpreter has 30,000 of those. They are allocated as needed.
+const CORE_INSTANCE_BYTES: usize = 16 << 20;
+const INSTANCE_BYTES: usize = 64 << 20;
 
 /// Address space of one memory; 4 GiB lets wasmtime drop bounds checks. How much of it
 /// a guest may use is the limiter's decision.
 const MEMORY_SLOT_BYTES: usize = 4 << 30;
-
-/// Bytes of a used memory, table or stack that are zeroed by hand and kept resident
-/// between two instances, instead of being given back to the kernel: a page fault per
-/// page and request costs more than the copy.
-const MEMORY_KEEP_RESIDENT: usize = 1 << 20;
-const TABLE_KEEP_RESIDENT: usize = 64 << 10;
-const STACK_KEEP_RESIDENT: usize = 64 << 10;
 
 /// Native stack of a guest call, and the part of it that wasm itself may use.
 const ASYNC_STACK_BYTES: usize = 1 << 20;
@@ -103,19 +86,27 @@ pub(crate) fn compiling(kind: EngineKind) -> Config {
 /// Settings of an engine that serves `capacity` instances.
 pub(crate) fn serving(kind: EngineKind, capacity: Capacity) -> Config {
     let mut pool = PoolingAllocationConfig::new();
-    let instances = capacity.instances;
+    let Capacity { instances, memories, tables, .. } = capacity;
+    let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+    let kept = bytes(capacity.kept);
     pool.total_component_instances(instances)
-        .total_core_instances(instances.saturating_mul(CORE_INSTANCES_PER_INSTANCE))
-        .total_memories(instances.saturating_mul(MEMORIES_PER_INSTANCE))
-        .total_tables(instances.saturating_mul(TABLES_PER_INSTANCE))
+        // They are only counted, and an instance has as many as its component says.
+        .total_core_instances(u32::MAX)
+        .max_core_instance_size(CORE_INSTANCE_BYTES)
+        .max_component_instance_size(INSTANCE_BYTES)
+        .total_memories(memories)
+        .total_tables(tables)
         .total_stacks(instances.saturating_mul(2))
         .max_memory_size(MEMORY_SLOT_BYTES)
-        .max_memories_per_module(MEMORIES_PER_INSTANCE)
-        .max_tables_per_module(TABLES_PER_INSTANCE)
-        .table_elements(TABLE_ELEMENTS)
-        .linear_memory_keep_resident(MEMORY_KEEP_RESIDENT)
-        .table_keep_resident(TABLE_KEEP_RESIDENT)
-        .async_stack_keep_resident(STACK_KEEP_RESIDENT)
+        .max_memories_per_module(memories)
+        .max_tables_per_module(tables)
+        .table_elements(bytes(capacity.table_elements))
+        // What was used is zeroed by hand and kept between two instances, instead of being
+        // given back to the kernel: a page fault per page and request costs more than the
+        // copy. Most of it is in the memories.
+        .linear_memory_keep_resident(kept / 4 * 3)
+        .table_keep_resident(kept / 8)
+        .async_stack_keep_resident(kept / 8)
         .pagemap_scan(Enabled::Auto);
     let mut config = compiling(kind);
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));

@@ -15,7 +15,7 @@ use std::{
 };
 
 use child::{Child, Finished};
-use remuda_config::Config;
+use remuda_config::{Config, Needs};
 use serde::Deserialize;
 
 use crate::{Program, SupervisorError, helpers::Helpers, reap::Exit};
@@ -27,6 +27,9 @@ struct Report {
     /// It was there before.
     #[serde(default)]
     cached: bool,
+    /// What an instance needs before it does anything, if the compiler knows.
+    #[serde(default)]
+    needs: Needs,
     /// The export that decides how the component is run.
     handler: Option<String>,
 }
@@ -40,15 +43,19 @@ pub(crate) async fn compile_all(
     config: &Config,
     helpers: &Helpers,
 ) -> Result<Vec<PathBuf>, SupervisorError> {
-    let mut compiled: HashMap<&Path, PathBuf> = HashMap::new();
+    let mut compiled: HashMap<&Path, (PathBuf, Needs)> = HashMap::new();
     let mut artifacts = Vec::new();
     for route in &config.routes {
         let component = route.component.as_path();
         if !compiled.contains_key(component) {
-            let artifact = compile(program, &config.cache, component, helpers).await?;
-            compiled.insert(component, artifact);
+            let report = compile(program, &config.cache, component, helpers).await?;
+            compiled.insert(component, (report.artifact, report.needs));
         }
-        artifacts.push(compiled[component].clone());
+        let (artifact, needs) = &compiled[component];
+        needs
+            .fit(config, route)
+            .map_err(|unfit| SupervisorError::Component { message: unfit.to_string() })?;
+        artifacts.push(artifact.clone());
     }
     Ok(artifacts)
 }
@@ -58,7 +65,7 @@ async fn compile(
     cache: &Path,
     component: &Path,
     helpers: &Helpers,
-) -> Result<PathBuf, SupervisorError> {
+) -> Result<Report, SupervisorError> {
     let broken =
         |reason: String| SupervisorError::Compiler { component: component.to_owned(), reason };
     let started = Instant::now();
@@ -87,7 +94,7 @@ async fn compile(
         handler = report.handler,
         "compiled"
     );
-    Ok(report.artifact)
+    Ok(report)
 }
 
 /// Parts what a failed compiler wrote into its log lines and the failure: the lines that

@@ -103,6 +103,11 @@ impl Ledger {
         self.scrape.take_if(due).map(|scrape| scrape.askers).unwrap_or_default()
     }
 
+    /// Bytes that the guests of a worker hold, as it said last.
+    pub(crate) fn guest_memory(&self, worker: WorkerId) -> u64 {
+        self.living.get(&worker).map_or(0, |snapshot| snapshot.guest_memory)
+    }
+
     /// All workers together, gauges of the living only.
     pub(crate) fn total(&self) -> Snapshot {
         let mut total = self.dead.clone();

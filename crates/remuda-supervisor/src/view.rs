@@ -9,6 +9,7 @@ use rustix::process::Pid;
 use crate::{
     admin::call::{Health, WorkerStatus},
     fleet::Fleet,
+    ledger::Ledger,
     lifecycle::{State, Worker},
 };
 
@@ -34,13 +35,14 @@ pub(crate) fn state(fleet: &Fleet) -> &'static str {
     }
 }
 
-pub(crate) fn workers(fleet: &Fleet, now: Instant) -> Vec<WorkerStatus> {
-    let mut workers: Vec<_> = fleet.workers().map(|(_, worker)| status(worker, now)).collect();
+pub(crate) fn workers(fleet: &Fleet, ledger: &Ledger, now: Instant) -> Vec<WorkerStatus> {
+    let status = |(id, worker)| status(worker, ledger.guest_memory(id), now);
+    let mut workers: Vec<_> = fleet.workers().map(status).collect();
     workers.sort_by_key(|worker| (worker.slot, worker.generation, worker.pid));
     workers
 }
 
-fn status(worker: &Worker, now: Instant) -> WorkerStatus {
+fn status(worker: &Worker, guest_memory: u64, now: Instant) -> WorkerStatus {
     WorkerStatus {
         slot: worker.slot,
         pid: worker.pid.map_or(0, Pid::as_raw_pid),
@@ -53,6 +55,7 @@ fn status(worker: &Worker, now: Instant) -> WorkerStatus {
         age_seconds: worker.age(now).as_secs_f64(),
         silent_seconds: worker.silent_for(now).as_secs_f64(),
         rss_bytes: worker.rss,
+        guest_memory_bytes: guest_memory,
         lag_seconds: worker.heartbeat.lag.as_secs_f64(),
         in_flight: worker.heartbeat.in_flight,
         queued: worker.heartbeat.queued,

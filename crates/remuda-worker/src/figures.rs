@@ -79,6 +79,7 @@ impl Figures<'_> {
             queue_seconds: seconds(&reading.queue_times),
             blocking_busy: blocking.busy as u64,
             blocking_queue: blocking.waiting as u64,
+            guest_memory: self.engine.guest_memory(),
             stalls: self.stalls.get(),
             outbound_seconds: self.outbound.read(),
         }

@@ -108,6 +108,7 @@ fn to_client(fault: &Fault) -> Rejection {
         | Fault::Startup(_)
         | Fault::Instantiate(_) => Rejection::GuestError,
         Fault::MemoryLimit => Rejection::MemoryLimit,
+        Fault::MemoryBudget => Rejection::MemoryBudget,
         Fault::CpuTime(_) => Rejection::CpuTime,
         Fault::Deadline => Rejection::Deadline,
         // It has waited in vain as for a place.

@@ -37,6 +37,11 @@ impl Guest {
         &self.name
     }
 
+    /// A core module that its component gets besides its own, if there is one.
+    pub(crate) fn extra(&self) -> Option<PathBuf> {
+        Some(self.folder.join("extra.wat")).filter(|file| file.exists())
+    }
+
     /// Whether it is a program with a `main`, not a library of handlers.
     pub(crate) fn is_program(&self) -> bool {
         self.folder.join("src/main.rs").exists()

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
+use crate::extra;
 use crate::guest::Guest;
 use crate::process::{run, step};
 use crate::toolchain::{TARGET, Toolchain};
@@ -39,16 +40,20 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
                 guest.name()
             );
         }
-        publish(&component, &public.join(guest.public_name()))?;
+        let bytes = fs::read(&component)
+            .with_context(|| format!("failed to read {}", component.display()))?;
+        let bytes = match guest.extra() {
+            Some(extra) => extra::add(bytes, &extra)?,
+            None => bytes,
+        };
+        publish(&bytes, &public.join(guest.public_name()))?;
     }
     eprintln!("{} guests in {}", guests.len(), public.display());
     Ok(())
 }
 
 /// Copies a component, unless it is there already.
-fn publish(component: &Path, place: &Path) -> Result<()> {
-    let bytes =
-        fs::read(component).with_context(|| format!("failed to read {}", component.display()))?;
+fn publish(bytes: &[u8], place: &Path) -> Result<()> {
     if fs::read(place).is_ok_and(|there| there == bytes) {
         return Ok(());
     }

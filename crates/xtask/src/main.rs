@@ -8,6 +8,7 @@
 
 mod bench;
 mod check;
+mod extra;
 mod guest;
 mod guests;
 mod process;

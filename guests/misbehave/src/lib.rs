@@ -4,6 +4,7 @@
 //! worlds are tested. A path that it does not know is answered `ok`.
 
 mod freeze;
+mod hoard;
 mod query;
 mod reply;
 
@@ -14,6 +15,7 @@ use wasip2::clocks::monotonic_clock;
 use wasip2::http::types::{ErrorCode, Fields, IncomingRequest, ResponseOutparam, Scheme};
 
 use crate::freeze::freeze;
+use crate::hoard::hoard;
 use crate::query::Query;
 use crate::reply::{Stream, answer};
 
@@ -37,7 +39,8 @@ impl wasip2::exports::http::incoming_handler::Guest for Misbehave {
                     return answer(out, 500, b"there is not so much memory\n");
                 }
             }
-            "/alloc" => return alloc(query.number("mib"), out),
+            "/alloc" => return alloc(query.number("mib"), query.millis("ms"), out),
+            "/hoard" => return answer(out, 200, hoard(&query).as_bytes()),
             "/sleep" => sleep(query.millis("ms").unwrap_or_default()),
             "/never" => never(),
             "/panic-after-head" => panic_after_head(out),
@@ -71,13 +74,14 @@ fn spin(time: Option<Duration>) {
     }
 }
 
-/// Takes so much memory, writes to all of it and answers while it holds it. Takes it without end
-/// when no amount is given.
-fn alloc(mib: Option<u64>, out: ResponseOutparam) {
+/// Takes so much memory, writes to all of it and answers while it holds it, after some time.
+/// Takes it without end when no amount is given.
+fn alloc(mib: Option<u64>, time: Option<Duration>, out: ResponseOutparam) {
     let mut held = Vec::new();
     while mib.is_none_or(|mib| (held.len() as u64) < mib) {
         held.push(black_box(vec![0xa5_u8; MIB]));
     }
+    sleep(time.unwrap_or_default());
     answer(out, 200, b"ok\n");
     drop(black_box(held));
 }

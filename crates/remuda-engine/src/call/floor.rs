@@ -79,7 +79,7 @@ async fn fill<S: Stock>(stock: Weak<S>, template: Arc<Template>) {
             (Ok(instance), Some(stock)) => stock.keep(instance),
             (Ok(instance), None) => template.retire(instance),
             // Those who need the room more have it.
-            (Err(Fault::NoCapacity(_)), _) => tokio::time::sleep(PAUSE).await,
+            (Err(Fault::NoCapacity(_) | Fault::MemoryBudget), _) => tokio::time::sleep(PAUSE).await,
             (Err(fault), _) => {
                 let pause = template.failures.pause().map_or(PAUSE, |(_, left)| left);
                 tracing::warn!(

@@ -1,7 +1,10 @@
 //! An instance and how often it may be used.
 
 use std::{
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -12,7 +15,7 @@ use wasmtime::{
 };
 use wasmtime_wasi_http::handler::Proxy;
 
-use crate::{blueprint::Parts, host::HostState, room::Place};
+use crate::{blueprint::Parts, host::HostState, memory::Usage, room::Place};
 
 /// A store and the component instance in it.
 pub(crate) struct Instance {
@@ -48,6 +51,11 @@ impl Instance {
     {
         let export = self.exports.get_typed_func::<P, R>(&mut self.store, export)?;
         export.call_async(&mut self.store, parameters).await
+    }
+
+    /// How much memory it uses.
+    pub(super) fn usage(&self) -> &Arc<Usage> {
+        self.store.data().limiter.usage()
     }
 }
 

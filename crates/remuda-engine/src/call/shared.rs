@@ -41,9 +41,10 @@ use super::{
 };
 use crate::{
     Fault, RequestId,
+    herd::Herd,
     lifecycle::Purpose,
+    memory::Usage,
     program::{InstanceCounts, Template},
-    room::Herd,
 };
 
 /// The instances of a program that take requests.
@@ -68,6 +69,7 @@ type Jobs = mpsc::UnboundedSender<Job>;
 struct Handle {
     jobs: Jobs,
     state: Arc<State>,
+    usage: Arc<Usage>,
     served: u64,
 }
 
@@ -120,7 +122,7 @@ impl SharedPool {
             alive: Arc::default(),
             starts: Semaphore::new(STARTS_AT_ONCE),
         });
-        pool.template.room.share(&pool);
+        pool.template.watch(&pool);
         pool.keep(first);
         refill(&pool);
         Ok(pool)
@@ -190,11 +192,20 @@ impl SharedPool {
         InstanceCounts { busy: self.alive.load(Ordering::Relaxed).saturating_sub(idle), idle }
     }
 
+    /// The open instance that has been idle for longest, and since when.
+    fn idlest(&self, open: &[Handle]) -> Option<(usize, Instant)> {
+        let resting = |handle: &Handle| {
+            handle.state.idle_since().filter(|_| !handle.state.afterwork.is_working())
+        };
+        let since = |(index, handle)| Some((index, resting(handle)?));
+        open.iter().enumerate().filter_map(since).min_by_key(|(_, since)| *since)
+    }
+
     /// A place in an open instance, the last one added first.
     fn reserve(self: &Arc<Self>, allowance: &Arc<Allowance>) -> Option<(Lease, Jobs)> {
         let reserved = {
             let mut open = self.open();
-            open.retain(|handle| !handle.state.is_retired());
+            open.retain(|handle| !handle.state.is_retired() && !handle.usage.is_worn_out());
             let at = open.iter().rposition(|handle| handle.state.has_place(self.reuse));
             at.map(|at| {
                 let handle = &mut open[at];
@@ -280,21 +291,27 @@ impl Stock for SharedPool {
         state.mark_idle();
         let alive = Counted::new(Arc::clone(&self.alive));
         instance.store.data_mut().work_for(None);
+        let usage = Arc::clone(instance.usage());
         let (jobs, incoming) = mpsc::unbounded_channel();
         let template = Arc::clone(&self.template);
         let driver = drive::drive(instance, incoming, Arc::clone(&state), template, alive);
         // Tokio counts what a task does and makes it wait when it was much. An instance has
         // the work of many requests, and turns of its own.
         self.template.engine.spawn(unconstrained(driver));
-        self.open().push(Handle { jobs, state, served: 0 });
+        self.open().push(Handle { jobs, state, usage, served: 0 });
     }
 }
 
 impl Herd for SharedPool {
-    fn let_one_go(&self) -> bool {
+    fn idle_since(&self) -> Option<Instant> {
+        self.idlest(&self.open()).map(|(_, since)| since)
+    }
+
+    fn retire_idlest(&self) -> bool {
         let mut open = self.open();
-        let idle = open.iter().position(|handle| handle.state.is_idle());
-        idle.map(|index| open.remove(index)).is_some()
+        let retired = self.idlest(&open).map(|(index, _)| open.remove(index));
+        drop(open);
+        retired.is_some()
     }
 }
 
@@ -324,9 +341,13 @@ impl State {
     }
 
     fn is_idle_for(&self, reuse: Reuse) -> bool {
-        let idle_since = *self.idle_since.lock().unwrap_or_else(PoisonError::into_inner);
-        self.in_flight.load(Ordering::Relaxed) == 0
-            && idle_since.is_some_and(|since| reuse.is_stale(since))
+        self.idle_since().is_some_and(|since| reuse.is_stale(since))
+    }
+
+    fn idle_since(&self) -> Option<Instant> {
+        let is_idle = self.in_flight.load(Ordering::Relaxed) == 0;
+        let since = *self.idle_since.lock().unwrap_or_else(PoisonError::into_inner);
+        since.filter(|_| is_idle)
     }
 
     fn mark_idle(&self) {

@@ -30,9 +30,9 @@ use super::{
 use crate::{
     Fault, RequestId, epoch,
     executor::{Movable, NoRoom, Ran, Work},
+    herd::Herd,
     lifecycle::Purpose,
     program::{InstanceCounts, Template},
-    room::Herd,
 };
 
 /// The instances of a program, idle ones at hand.
@@ -52,7 +52,7 @@ impl SinglePool {
         let floor = Floor::of(&template);
         let (idle, busy) = (Mutex::default(), AtomicUsize::new(0));
         let pool = Arc::new(Self { template, reuse, idle, busy, floor });
-        pool.template.room.share(&pool);
+        pool.template.watch(&pool);
         pool.keep(first);
         refill(&pool);
         Ok(pool)
@@ -133,7 +133,8 @@ impl SinglePool {
     }
 
     fn give_back(self: &Arc<Self>, instance: Instance) {
-        if self.reuse.allows_another(instance.served) {
+        let is_worn_out = instance.usage().is_worn_out();
+        if self.reuse.allows_another(instance.served) && !is_worn_out {
             self.keep(instance);
         } else {
             self.template.retire(instance);
@@ -173,12 +174,17 @@ impl Stock for SinglePool {
 }
 
 impl Herd for SinglePool {
-    fn let_one_go(&self) -> bool {
-        let oldest = {
+    fn idle_since(&self) -> Option<Instant> {
+        Self::idle(self).first().map(|instance| instance.idle_since)
+    }
+
+    fn retire_idlest(&self) -> bool {
+        let idlest = {
             let mut idle = Self::idle(self);
+            // They are taken from the end, and put there.
             (!idle.is_empty()).then(|| idle.remove(0))
         };
-        oldest.map(|instance| self.template.retire(instance)).is_some()
+        idlest.map(|instance| self.template.retire(instance)).is_some()
     }
 }
 
@@ -220,6 +226,7 @@ where
     }
     state.work_for(None);
     state.forget_tasks();
+    state.limiter.rest();
     instance.served += 1;
     pool.give_back(instance);
     Ok(())

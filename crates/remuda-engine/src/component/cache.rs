@@ -14,7 +14,7 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 
-use crate::settings::EngineKind;
+use crate::{capacity::Shape, settings::EngineKind};
 
 /// Bits of a file mode that let group or others write.
 const WRITABLE_BY_OTHERS: u32 = 0o022;
@@ -41,6 +41,7 @@ impl Cache {
         &self,
         engine: &wasmtime::Engine,
         kind: EngineKind,
+        shape: Shape,
         component: &[u8],
     ) -> PathBuf {
         let mut settings = DefaultHasher::new();
@@ -50,6 +51,7 @@ impl Cache {
         digest.update(settings.finish().to_le_bytes());
         digest.update(component);
         let mut name = hex(&digest.finalize());
+        name.push_str(&shape.suffix());
         name.push_str(kind.artifact_suffix());
         self.folder.join(name)
     }
@@ -129,7 +131,7 @@ mod tests {
         let engine =
             |kind| wasmtime::Engine::new(&crate::settings::compiling(kind)).expect("an engine");
         let (sequential, concurrent) = (EngineKind::Sequential, EngineKind::Concurrent);
-        let entry = |kind, bytes: &[u8]| cache.entry(&engine(kind), kind, bytes);
+        let entry = |kind, bytes: &[u8]| cache.entry(&engine(kind), kind, Shape::default(), bytes);
         assert_eq!(entry(sequential, b"a"), entry(sequential, b"a"));
         assert_ne!(entry(sequential, b"a"), entry(sequential, b"b"));
         assert_ne!(entry(sequential, b"a"), entry(concurrent, b"a"));

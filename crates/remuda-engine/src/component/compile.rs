@@ -8,8 +8,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Cache, Interfaces, Unusable};
-use crate::{host, settings, sys};
+use remuda_config::Needs;
+
+use super::{Cache, Interfaces, Unusable, needs};
+use crate::{
+    capacity::{Capacity, Shape},
+    host, settings, sys,
+};
 
 /// A component that is ready to be served.
 #[derive(Clone, Debug)]
@@ -17,6 +22,8 @@ pub struct Compiled {
     /// The cache entry that workers map.
     pub artifact: PathBuf,
     pub interfaces: Interfaces,
+    /// What an instance needs before it does anything.
+    pub needs: Needs,
     /// Whether the entry was there already.
     pub cached: bool,
 }
@@ -46,6 +53,10 @@ pub fn compile(path: &Path, cache_folder: &Path) -> Result<Compiled, CompileErro
         read_file(path).map_err(|source| CompileError::Read { path: path.to_owned(), source })?;
     let interfaces = Interfaces::read(&bytes)
         .map_err(|reason| CompileError::Unusable { path: path.to_owned(), reason })?;
+    let needs = needs::read(&bytes).map_err(|error| CompileError::Unusable {
+        path: path.to_owned(),
+        reason: Unusable::Malformed(error.to_string()),
+    })?;
     let cache_error = |source| CompileError::Cache { path: cache_folder.to_owned(), source };
     let compile_error = |error: wasmtime::Error| CompileError::Compile {
         path: path.to_owned(),
@@ -55,7 +66,7 @@ pub fn compile(path: &Path, cache_folder: &Path) -> Result<Compiled, CompileErro
     let cache = Cache::open(cache_folder).map_err(cache_error)?;
     let kind = settings::EngineKind::of(&interfaces);
     let engine = wasmtime::Engine::new(&settings::compiling(kind)).map_err(compile_error)?;
-    let artifact = cache.entry(&engine, kind, &bytes);
+    let artifact = cache.entry(&engine, kind, Shape::of(&needs), &bytes);
     let link = |component| {
         host::check_imports(&engine, kind, &component).map_err(|error| CompileError::Link {
             path: path.to_owned(),
@@ -66,12 +77,21 @@ pub fn compile(path: &Path, cache_folder: &Path) -> Result<Compiled, CompileErro
         && let Ok(component) = sys::map_artifact(&engine, &artifact)
     {
         link(component)?;
-        return Ok(Compiled { artifact, interfaces, cached: true });
+        return Ok(Compiled { artifact, interfaces, needs, cached: true });
     }
     let code = engine.precompile_component(&bytes).map_err(compile_error)?;
     cache.store(&artifact, &code).map_err(cache_error)?;
+    // A pool of one refuses what no pool of a worker would take.
+    let pool = settings::serving(kind, Capacity::for_one(&needs));
+    let component = wasmtime::Engine::new(&pool)
+        .and_then(|engine| sys::map_artifact(&engine, &artifact))
+        .map_err(|error| CompileError::Link {
+            path: path.to_owned(),
+            message: format!("{error:#}"),
+        })?;
+    drop(component);
     link(sys::map_artifact(&engine, &artifact).map_err(compile_error)?)?;
-    Ok(Compiled { artifact, interfaces, cached: false })
+    Ok(Compiled { artifact, interfaces, needs, cached: false })
 }
 
 /// Reads a regular file: anything else may have no end, or no beginning.

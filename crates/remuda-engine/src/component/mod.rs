@@ -2,6 +2,7 @@
 
 mod cache;
 mod compile;
+mod needs;
 mod world;
 
 pub use cache::Cache;

@@ -5,7 +5,7 @@ use wasmtime::{
     component::{Component, Linker},
 };
 
-use super::{HostState, attribution, client, offload};
+use super::{HostState, attribution, client, fields, offload};
 use crate::settings::EngineKind;
 
 /// All host functions that components of this kind may import.
@@ -23,6 +23,7 @@ pub(crate) fn linker(engine: &Engine, kind: EngineKind) -> wasmtime::Result<Link
         client::add_to_linker(&mut linker)?;
     }
     offload::add_to_linker(&mut linker, kind)?;
+    fields::add_to_linker(&mut linker, kind)?;
     Ok(linker)
 }
 

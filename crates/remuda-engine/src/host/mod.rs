@@ -6,6 +6,7 @@
 
 mod attribution;
 mod client;
+mod fields;
 mod limiter;
 mod linker;
 mod offload;

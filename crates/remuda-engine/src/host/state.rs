@@ -15,9 +15,17 @@ use super::{
 };
 use crate::{
     call::Allowance,
+    memory::Account,
     outbound::{Hooks, Outbound},
     program::{RequestId, Template},
 };
+
+/// Things of the host's that one instance may have at the same time: requests, fields, bodies,
+/// streams, timers. A request needs about ten.
+const MAX_RESOURCES: usize = 1024;
+
+/// The same for each request that an instance may serve at the same time with others.
+const RESOURCES_PER_REQUEST: usize = 64;
 
 /// What a route grants to its guests; shared by all their stores.
 pub(crate) struct Grants {
@@ -29,6 +37,8 @@ pub(crate) struct Grants {
     /// Bytes of all memories and tables of one instance.
     pub(crate) memory: u64,
     pub(crate) outbound: Arc<Outbound>,
+    /// Requests that an instance serves at the same time.
+    pub(crate) max_concurrency: usize,
 }
 
 /// The data of a store.
@@ -54,7 +64,7 @@ impl HostState {
     ///
     /// # Errors
     /// When a mounted folder cannot be opened.
-    pub(crate) fn new(grants: &Grants) -> wasmtime::Result<Self> {
+    pub(crate) fn new(grants: &Grants, account: Account) -> wasmtime::Result<Self> {
         let speaker = Arc::new(Speaker::new(Arc::clone(&grants.route)));
         let output = |stream| GuestOutput { speaker: Arc::clone(&speaker), stream };
         let mut wasi = WasiCtx::builder();
@@ -63,12 +73,15 @@ impl HostState {
             let permissions = if mount.write { FsPerms::ReadWrite } else { FsPerms::ReadOnly };
             wasi.preopened_dir(&mount.host, &mount.guest, permissions)?;
         }
+        let mut table = ResourceTable::new();
+        let others = RESOURCES_PER_REQUEST.saturating_mul(grants.max_concurrency);
+        table.set_max_capacity(MAX_RESOURCES.saturating_add(others));
         Ok(Self {
-            table: ResourceTable::new(),
+            table,
             wasi: wasi.build(),
             http: WasiHttpCtx::new(),
-            hooks: Hooks::new(Arc::clone(&grants.route), Arc::clone(&grants.outbound)),
-            limiter: Limiter::new(grants.memory),
+            hooks: Hooks::new(grants),
+            limiter: Limiter::new(account),
             template: Weak::clone(&grants.template),
             is_job: false,
             speaker,
@@ -98,9 +111,12 @@ impl HostState {
         self.tasks.insert(task, request);
     }
 
-    /// Forgets all tasks; called when none is left.
+    /// Forgets all tasks, and what the host has kept for them; called when none is left.
     pub(crate) fn forget_tasks(&mut self) {
-        self.tasks.clear();
+        if !self.tasks.is_empty() {
+            self.tasks.clear();
+            self.limiter.rest();
+        }
     }
 
     /// Whether any task works for a request that it alone knows.

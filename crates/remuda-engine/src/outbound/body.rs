@@ -15,17 +15,20 @@ use tokio::{
 };
 use wasmtime_wasi_http::Error;
 
-/// Fails when the upstream is silent for too long; holds its place until it is dropped.
+/// The place among the requests to its host, and among those of its instance.
+type Places = (OwnedSemaphorePermit, OwnedSemaphorePermit);
+
+/// Fails when the upstream is silent for too long; holds its places until it is dropped.
 pub(super) struct UpstreamBody {
     inner: Incoming,
     silence: Duration,
     deadline: Option<Pin<Box<Sleep>>>,
-    _place: OwnedSemaphorePermit,
+    _places: Places,
 }
 
 impl UpstreamBody {
-    pub(super) fn new(inner: Incoming, silence: Duration, place: OwnedSemaphorePermit) -> Self {
-        Self { inner, silence, deadline: None, _place: place }
+    pub(super) fn new(inner: Incoming, silence: Duration, places: Places) -> Self {
+        Self { inner, silence, deadline: None, _places: places }
     }
 }
 

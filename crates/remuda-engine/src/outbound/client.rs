@@ -15,7 +15,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
 };
 use remuda_config::{OriginPattern, OriginScheme};
-use tokio::time::timeout;
+use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 use wasmtime_wasi_http::{Error, RequestOptions, Result, WasiBody};
 
 use super::{body::UpstreamBody, connector, failure, hosts::Hosts};
@@ -26,6 +26,11 @@ const IDLE_CONNECTIONS_PER_HOST: usize = 64;
 /// An idle upstream connection is closed after this time; common servers close theirs
 /// after 60 s or later, and whoever closes second sees a reset.
 const IDLE_CONNECTION_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Bytes of a response that an upstream sends ahead of the guest that reads it.
+const HTTP1_BUFFER: usize = 64 << 10;
+const HTTP2_STREAM_WINDOW: u32 = 256 << 10;
+const HTTP2_CONNECTION_WINDOW: u32 = 1 << 20;
 
 /// Origins of which a denial has been logged; further ones are denied silently.
 const MAX_DENIALS_LOGGED: usize = 1000;
@@ -53,6 +58,9 @@ impl Outbound {
                 .timer(TokioTimer::new())
                 .pool_idle_timeout(IDLE_CONNECTION_TIMEOUT)
                 .pool_max_idle_per_host(IDLE_CONNECTIONS_PER_HOST)
+                .http1_max_buf_size(HTTP1_BUFFER)
+                .http2_initial_stream_window_size(HTTP2_STREAM_WINDOW)
+                .http2_initial_connection_window_size(HTTP2_CONNECTION_WINDOW)
                 .build(connector)
         };
         let connector = || connector::build(config.connect_timeout);
@@ -77,6 +85,7 @@ impl Outbound {
         route: &str,
         mut request: Request<WasiBody>,
         options: RequestOptions,
+        under_way: OwnedSemaphorePermit,
     ) -> Result<Response<WasiBody>> {
         let authority = self.permit(route, request.uri())?;
         let client = self.client.as_ref().ok_or(Error::HttpRequestDenied)?;
@@ -107,7 +116,7 @@ impl Outbound {
         if let Some(watcher) = self.watcher.get() {
             watcher(&authority, started.elapsed());
         }
-        Ok(response.map(|body| UpstreamBody::new(body, between, place).boxed_unsync()))
+        Ok(response.map(|body| UpstreamBody::new(body, between, (place, under_way)).boxed_unsync()))
     }
 
     /// Checks the destination against `outbound.allow`; returns `host:port`.

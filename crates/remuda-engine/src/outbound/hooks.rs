@@ -3,10 +3,26 @@
 use std::sync::Arc;
 
 use http::{Request, Response};
+use tokio::sync::Semaphore;
 use wasmtime_wasi_http::{Error, RequestOptions, Result, WasiBody, WasiHttpHooks};
 
 use super::Outbound;
-use crate::call::Allowance;
+use crate::{call::Allowance, host::Grants};
+
+/// Outgoing requests of one instance that may be under way at the same time, until their
+/// responses have been read.
+const MAX_UNDER_WAY: usize = 128;
+
+/// The same for each request that an instance may serve at the same time with others, where
+/// that is more.
+const UNDER_WAY_PER_REQUEST: usize = 16;
+
+/// Bytes of a body that the host takes from a guest before somebody has taken them from the
+/// host: one write.
+const BODY_CHUNK: usize = 16 << 10;
+
+/// The same for 0.3, where it is taken only when somebody wants it.
+const BODY_CHUNK_03: usize = 64 << 10;
 
 type Io = Box<dyn Future<Output = Result<()>> + Send>;
 type Sending = Box<dyn Future<Output = Result<(Response<WasiBody>, Io)>> + Send>;
@@ -17,11 +33,16 @@ pub(crate) struct Hooks {
     outbound: Arc<Outbound>,
     /// For whom the next request is sent, where the guest works for several at once.
     next: Option<Arc<Allowance>>,
+    max_under_way: usize,
+    /// Made for the first request.
+    places: Option<Arc<Semaphore>>,
 }
 
 impl Hooks {
-    pub(crate) fn new(route: Arc<str>, outbound: Arc<Outbound>) -> Self {
-        Self { route, outbound, next: None }
+    pub(crate) fn new(grants: &Grants) -> Self {
+        let (route, outbound) = (Arc::clone(&grants.route), Arc::clone(&grants.outbound));
+        let max = MAX_UNDER_WAY.max(UNDER_WAY_PER_REQUEST.saturating_mul(grants.max_concurrency));
+        Self { route, outbound, next: None, max_under_way: max, places: None }
     }
 
     /// The next request goes out on behalf of this one, and ends with it.
@@ -31,6 +52,14 @@ impl Hooks {
 }
 
 impl WasiHttpHooks for Hooks {
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        BODY_CHUNK
+    }
+
+    fn p3_outgoing_body_chunk_size(&mut self) -> usize {
+        BODY_CHUNK_03
+    }
+
     fn send_request(
         &mut self,
         request: Request<WasiBody>,
@@ -40,8 +69,12 @@ impl WasiHttpHooks for Hooks {
     ) -> Sending {
         let (route, outbound) = (Arc::clone(&self.route), Arc::clone(&self.outbound));
         let on_behalf = self.next.take();
+        let max = self.max_under_way.min(Semaphore::MAX_PERMITS);
+        let places = self.places.get_or_insert_with(|| Arc::new(Semaphore::new(max)));
+        let place = Arc::clone(places).try_acquire_owned();
         Box::new(async move {
-            let sending = outbound.send(&route, request, options.unwrap_or_default());
+            let place = place.map_err(|_| Error::ConnectionLimitReached)?;
+            let sending = outbound.send(&route, request, options.unwrap_or_default(), place);
             let response = match on_behalf {
                 None => sending.await?,
                 Some(request) => tokio::select! {

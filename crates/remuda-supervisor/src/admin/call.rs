@@ -96,6 +96,8 @@ pub(crate) struct WorkerStatus {
     /// Time since the last heartbeat.
     pub(crate) silent_seconds: f64,
     pub(crate) rss_bytes: u64,
+    /// What its guests hold, as it said last.
+    pub(crate) guest_memory_bytes: u64,
     pub(crate) lag_seconds: f64,
     pub(crate) in_flight: usize,
     pub(crate) queued: usize,

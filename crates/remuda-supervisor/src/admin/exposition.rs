@@ -212,6 +212,13 @@ impl Exposition {
             "Resident memory",
             newest.iter().map(|worker| (label("worker", worker.slot), worker.rss_bytes as f64)),
         )?;
+        let guests = |worker: &&WorkerStatus| worker.guest_memory_bytes as f64;
+        families.gauges(
+            "remuda_guest_memory",
+            Some(Unit::Bytes),
+            "What guests hold: memories, tables, and a little for each instance",
+            newest.iter().map(|worker| (label("worker", worker.slot), guests(worker))),
+        )?;
         families.gauges(
             "remuda_loop_lag",
             Some(Unit::Seconds),

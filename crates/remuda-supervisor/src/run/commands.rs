@@ -164,7 +164,7 @@ impl Supervisor {
             addresses: self.addresses(),
             workers_wanted: self.fleet.wanted(),
             reloads: self.orders.reloads.clone(),
-            workers: view::workers(&self.fleet, now),
+            workers: view::workers(&self.fleet, &self.ledger, now),
             routes: RouteStatus::all(&self.ledger.total()),
         }
     }
@@ -173,7 +173,7 @@ impl Supervisor {
         Metrics {
             uptime_seconds: self.started.elapsed().as_secs_f64(),
             total: self.ledger.total(),
-            workers: view::workers(&self.fleet, now),
+            workers: view::workers(&self.fleet, &self.ledger, now),
             restarts: self.fleet.restarts().clone(),
             reloads: self.orders.reloads.clone(),
             throttled_periods: self.watch.throttled_periods(),

@@ -6,7 +6,7 @@ mod exposure;
 
 use std::{collections::BTreeMap, fmt::Write as _, path::Path};
 
-use remuda_config::{Config, Loaded, Readiness, Route};
+use remuda_config::{Config, Loaded, Readiness, Route, Unfit};
 use remuda_engine::component::{Compiled, compile};
 
 use super::{compile::failure, describe::print, effective};
@@ -32,7 +32,10 @@ pub(crate) fn run(args: CheckArgs) -> Result<(), Failure> {
         if !compiled.contains_key(component) {
             compiled.insert(component, compile(component, &config.cache).map_err(failure)?);
         }
-        print(&describe(&config, route, &compiled[component]))?;
+        let compiled = &compiled[component];
+        let unfit = |unfit: Unfit| Failure::new(Exit::Component, unfit.to_string());
+        compiled.needs.fit(&config, route).map_err(unfit)?;
+        print(&describe(&config, route, compiled))?;
     }
     let items = checklist(&config, args.upstream_idle, Allowed::here());
     let lines: String = items.iter().map(|item| format!("  {item}\n")).collect();

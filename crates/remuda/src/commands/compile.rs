@@ -45,6 +45,7 @@ fn json(compiled: &Compiled) -> String {
         "handler": compiled.interfaces.handler.to_string(),
         "imports": compiled.interfaces.imports,
         "exports": compiled.interfaces.exports,
+        "needs": compiled.needs,
     })
     .to_string()
 }
