@@ -93,6 +93,9 @@ table! {
         .guest(MISBEHAVE).flag("--limit-memory", "32MiB").asked(|_| Ask::get("/alloc"));
     too_much_memory_by_default: row(500, "memory_limit", "proxy_internal_error")
         .guest(MISBEHAVE).asked(|_| Ask::get("/alloc?mib=200"));
+    more_memory_than_all_guests_have: row(503, "memory_budget", "proxy_internal_error")
+        .guest(MISBEHAVE).flag("--worker-memory", "64MiB")
+        .asked(|_| Ask::get("/alloc?mib=100"));
 }
 
 // Reason; how it comes about.
