@@ -10,18 +10,18 @@
 
 mod afterwork;
 mod drive;
+mod lease;
 mod turn;
 
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     time::Instant,
 };
 
 use bytes::Bytes;
-use futures_util::task::AtomicWaker;
 use http::{Request, Response};
 use http_body::Body;
 use http_body_util::BodyExt as _;
@@ -29,10 +29,10 @@ use tokio::{
     sync::{Semaphore, mpsc, oneshot},
     task::coop::unconstrained,
 };
-use tokio_util::sync::CancellationToken;
 use wasmtime_wasi_http::{Error, WasiBody};
 
-use self::afterwork::Afterwork;
+pub(super) use self::lease::Lease;
+use self::lease::State;
 use super::{
     Allowance, GuestBody, Instance, Reuse,
     floor::{Floor, Stock, refill},
@@ -78,36 +78,6 @@ struct Job {
     request: Request<WasiBody>,
     allowance: Arc<Allowance>,
     reply: oneshot::Sender<Result<Outgoing, Fault>>,
-}
-
-/// What an instance, its pool and its leases know of each other.
-#[derive(Default)]
-struct State {
-    in_flight: AtomicUsize,
-    /// Interrupted when it was last polled.
-    burning: AtomicBool,
-    /// Takes no further request.
-    retired: AtomicBool,
-    /// All that was in it has ended, and its hook is called.
-    shuts_down: AtomicBool,
-    /// A request was given up while the guest still worked on it.
-    cancelled: AtomicBool,
-    /// Why it ended, for the requests that were in it, and whose fault that was if one alone
-    /// is to blame.
-    fault: Mutex<Option<(Fault, Option<RequestId>)>>,
-    idle_since: Mutex<Option<Instant>>,
-    afterwork: Afterwork,
-    /// Nothing more comes of it.
-    ended: CancellationToken,
-    driver: AtomicWaker,
-}
-
-/// The right of one request to an instance.
-pub(super) struct Lease {
-    pool: Arc<SharedPool>,
-    state: Arc<State>,
-    allowance: Arc<Allowance>,
-    completed: bool,
 }
 
 impl SharedPool {
@@ -224,12 +194,7 @@ impl SharedPool {
     fn lease(self: &Arc<Self>, handle: &mut Handle, allowance: &Arc<Allowance>) -> Lease {
         handle.served += 1;
         handle.state.in_flight.fetch_add(1, Ordering::Relaxed);
-        Lease {
-            pool: Arc::clone(self),
-            state: Arc::clone(&handle.state),
-            allowance: Arc::clone(allowance),
-            completed: false,
-        }
+        Lease::new(Arc::clone(self), Arc::clone(&handle.state), Arc::clone(allowance))
     }
 
     /// Retires all idle instances.
@@ -319,110 +284,5 @@ impl Drop for Handle {
     fn drop(&mut self) {
         self.state.retired.store(true, Ordering::Relaxed);
         self.state.driver.wake();
-    }
-}
-
-impl State {
-    fn has_place(&self, reuse: Reuse) -> bool {
-        self.in_flight.load(Ordering::Relaxed) < reuse.max_concurrency
-            && !self.burning.load(Ordering::Relaxed)
-    }
-
-    fn has_failed(&self) -> bool {
-        self.fault.lock().unwrap_or_else(PoisonError::into_inner).is_some()
-    }
-
-    fn is_idle(&self) -> bool {
-        !self.is_retired() && self.in_flight.load(Ordering::Relaxed) == 0
-    }
-
-    fn is_retired(&self) -> bool {
-        self.retired.load(Ordering::Relaxed)
-    }
-
-    fn is_idle_for(&self, reuse: Reuse) -> bool {
-        self.idle_since().is_some_and(|since| reuse.is_stale(since))
-    }
-
-    fn idle_since(&self) -> Option<Instant> {
-        let is_idle = self.in_flight.load(Ordering::Relaxed) == 0;
-        let since = *self.idle_since.lock().unwrap_or_else(PoisonError::into_inner);
-        since.filter(|_| is_idle)
-    }
-
-    fn mark_idle(&self) {
-        *self.idle_since.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-    }
-
-    /// Ends the life of the instance; `fault` is what its requests hear, or that one of them
-    /// which is to blame.
-    fn fail(&self, fault: Fault, blame: Option<RequestId>) {
-        self.retired.store(true, Ordering::Relaxed);
-        self.fault.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert((fault, blame));
-    }
-
-    /// Why the instance failed, if it did, as this request hears it.
-    fn fault(&self, request: RequestId) -> Option<Fault> {
-        let fault = self.fault.lock().unwrap_or_else(PoisonError::into_inner);
-        fault.as_ref().map(|(fault, blame)| match blame {
-            Some(other) if *other != request => {
-                Fault::Trap(format!("request {other} in the same instance: {fault}"))
-            }
-            _ => fault.clone(),
-        })
-    }
-}
-
-impl Lease {
-    /// Why the instance failed, if it did.
-    pub(super) fn fault(&self) -> Option<Fault> {
-        self.state.fault(self.allowance.id)
-    }
-
-    /// Why there is no answer.
-    fn lost(&self) -> Fault {
-        self.fault().unwrap_or_else(|| Fault::Trap("the instance ended".to_owned()))
-    }
-
-    /// The response is complete: the instance can go on serving. Gives `held` back, unless
-    /// it is dropped when what the guest still does has ended.
-    pub(super) fn complete<H: Send + 'static>(mut self, held: H) -> Option<H> {
-        self.completed = true;
-        if self.state.in_flight.load(Ordering::Relaxed) > 1 {
-            return Some(held);
-        }
-        let held = self.state.afterwork.hold(held);
-        if held.is_none() {
-            self.state.driver.wake();
-        }
-        held
-    }
-
-    /// Lets the response go on without anybody reading it.
-    pub(super) fn detach<H: Send + 'static>(self, mut body: WasiBody, held: H) {
-        let limit = self.pool.template.after_response_timeout;
-        let tasks = self.pool.template.engine.tasks.clone();
-        tasks.spawn(async move {
-            let discard = async { while let Some(Ok(_)) = body.frame().await {} };
-            if tokio::time::timeout(limit, discard).await.is_ok() {
-                self.complete(held);
-            }
-        });
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        if !self.completed {
-            self.allowance.give_up();
-            self.state.cancelled.store(true, Ordering::Relaxed);
-            self.state.retired.store(true, Ordering::Relaxed);
-        }
-        if self.state.in_flight.fetch_sub(1, Ordering::Relaxed) == 1 {
-            self.state.mark_idle();
-            if self.state.is_retired() {
-                self.state.driver.wake();
-            }
-        }
     }
 }
