@@ -32,6 +32,7 @@ async fn every_guest_is_answered_by_every_worker_or_refused() {
             guests::BIG_TABLES | guests::MISBEHAVE => {
                 answers(*guest, Ask::get("/"), "ok\n", &upstream).await;
             }
+            guests::CPU => answers(*guest, Ask::get("/"), "POST /hash", &upstream).await,
             guests::OFFLOAD | guests::OFFLOAD_P2 => {
                 let ask = Ask::post("/primes").body("100");
                 answers(*guest, ask, "25", &upstream).await;

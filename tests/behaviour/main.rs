@@ -10,6 +10,7 @@ mod command_line;
 mod components;
 mod configuration;
 mod connections;
+mod cpu;
 mod deadlines;
 mod drain;
 mod errors;

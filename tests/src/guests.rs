@@ -15,6 +15,8 @@ pub struct Guest {
 
 /// `ok`, from a component with a large table and several memories (0.2).
 pub const BIG_TABLES: Guest = Guest { name: "big-tables" };
+/// Hashes, transforms, resizes: work that burns (0.3).
+pub const CPU: Guest = Guest { name: "cpu" };
 /// Sends body and trailers back as they arrive (0.3).
 pub const ECHO: Guest = Guest { name: "echo" };
 /// Makes the outgoing request that `x-url` and `x-method` ask for (0.3).
@@ -38,7 +40,7 @@ pub const WITNESS: Guest = Guest { name: "witness" };
 
 /// Every guest there is.
 pub const ALL: &[Guest] = &[
-    BIG_TABLES, ECHO, FETCH, HELLO, HELLO_P2, LEAK, MISBEHAVE, NOT_HTTP, OFFLOAD, OFFLOAD_P2,
+    BIG_TABLES, CPU, ECHO, FETCH, HELLO, HELLO_P2, LEAK, MISBEHAVE, NOT_HTTP, OFFLOAD, OFFLOAD_P2,
     WITNESS,
 ];
 
