@@ -7,7 +7,9 @@ use remuda_tests::{Cli, guests};
 
 /// `remuda serve` with a file of this content: how it ends.
 async fn serve(content: impl AsRef<[u8]>) -> String {
-    let command = Cli::remuda("serve app.wasm --bind 127.0.0.1:0 --cache cache --log-level error");
+    let command = Cli::remuda(
+        "serve app.wasm --bind 127.0.0.1:0 --admin off --cache cache --log-level error",
+    );
     command.file("app.wasm", content).run().await.to_string()
 }
 
@@ -66,7 +68,8 @@ async fn a_damaged_component_is_refused() {
 
 #[tokio::test]
 async fn a_missing_component_is_refused() {
-    let command = "serve missing.wasm --bind 127.0.0.1:0 --cache cache --log-level error";
+    let command =
+        "serve missing.wasm --bind 127.0.0.1:0 --admin off --cache cache --log-level error";
     assert_snapshot!(Cli::remuda(command).run().await, @r#"
     exit code 65
     remuda: failed to read component [sandbox]/missing.wasm: No such file or directory (os error 2)
@@ -75,7 +78,7 @@ async fn a_missing_component_is_refused() {
 
 #[tokio::test]
 async fn a_cache_that_others_can_write_is_refused() {
-    let serve = Cli::remuda("serve --bind 127.0.0.1:0 --cache cache --log-level error");
+    let serve = Cli::remuda("serve --bind 127.0.0.1:0 --admin off --cache cache --log-level error");
     let mut serve = serve.arg(guests::HELLO.path()).file("cache/keep", "");
     let mode = fs::Permissions::from_mode(0o777);
     fs::set_permissions(serve.path("cache"), mode).expect("a folder of ours");
@@ -89,7 +92,7 @@ async fn a_cache_that_others_can_write_is_refused() {
 async fn an_address_in_use_is_refused() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("an address").to_string();
-    let command = Cli::remuda("serve --log-level error --bind").arg(&address);
+    let command = Cli::remuda("serve --admin off --log-level error --bind").arg(&address);
     let ended = command.arg(guests::HELLO.path()).run().await.to_string();
     assert_snapshot!(ended.replace(&address, "[address]"), @r#"
     exit code 69

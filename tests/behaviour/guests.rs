@@ -43,7 +43,7 @@ async fn every_guest_is_answered_by_every_worker_or_refused() {
                 answers(*guest, ask, "upstream\n", &upstream).await;
             }
             guests::NOT_HTTP => {
-                let serve = Cli::remuda("serve --bind 127.0.0.1:0").arg(guest.path());
+                let serve = Cli::remuda("serve --admin off --bind 127.0.0.1:0").arg(guest.path());
                 assert_eq!(serve.shared_cache().run().await.code, Some(65));
             }
             Guest { name } => panic!("say here what becomes of the guest {name}"),

@@ -6,6 +6,7 @@ mod admin;
 mod admission;
 mod blame;
 mod bodies;
+mod cache;
 mod command_line;
 mod components;
 mod configuration;

@@ -113,6 +113,12 @@ pub fn allow_many_files() {
     setrlimit(Resource::Nofile, limit).expect("a limit that we may raise");
 }
 
+/// What it has mapped, as in proc_pid_smaps(5); empty if it has gone.
+#[must_use]
+pub fn memory_map(pid: Pid) -> String {
+    fs::read_to_string(folder(pid).join("smaps")).unwrap_or_default()
+}
+
 /// What the kernel adds to its score when it looks for something to kill
 /// (`oom_score_adj`, proc(5)).
 ///

@@ -13,7 +13,7 @@ use wasmtime::{Engine, component::Component};
 pub(crate) fn map_artifact(engine: &Engine, path: &Path) -> wasmtime::Result<Component> {
     // SAFETY: the file's content becomes code of this process, so it must come from
     // `precompile_component` and must not change. `Cache` writes entries under a
-    // temporary name, renames them when complete and never modifies them; `Cache::check`
-    // has refused entries that another user could have written.
+    // temporary name, renames them when complete and never modifies them; `verify` has
+    // refused what is not what was written, and what another user could have written.
     unsafe { Component::deserialize_file(engine, path) }
 }

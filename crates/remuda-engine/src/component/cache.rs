@@ -58,15 +58,8 @@ impl Cache {
 
     /// Puts `code` at `entry`, atomically, and its checksum beside it.
     pub(crate) fn store(&self, entry: &Path, code: &[u8]) -> io::Result<()> {
-        self.write(&checksum_file(entry), hex(&Sha256::digest(code)).as_bytes())?;
+        self.write(&checksum_file(entry), checksum(entry, code).as_bytes())?;
         self.write(entry, code)
-    }
-
-    /// Whether `entry` is there, whole, and ours.
-    pub(crate) fn is_sound(&self, entry: &Path) -> bool {
-        let read = || Some((fs::read(entry).ok()?, fs::read(checksum_file(entry)).ok()?));
-        check(entry).is_ok()
-            && read().is_some_and(|(code, sum)| hex(&Sha256::digest(code)).as_bytes() == sum)
     }
 
     fn write(&self, entry: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -78,6 +71,29 @@ impl Cache {
     }
 }
 
+/// Refuses an entry that is not whole, not what was compiled for its name, or not ours alone.
+pub(crate) fn verify(entry: &Path) -> io::Result<()> {
+    check(entry)?;
+    if checksum(entry, &read(entry)?).as_bytes() == read(&checksum_file(entry))? {
+        return Ok(());
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidData, "it is damaged, or another component's code"))
+}
+
+/// Reads a file itself: a link may lead to where others can write, a pipe has no end.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    if !fs::symlink_metadata(path)?.is_file() {
+        return Err(io::Error::other("it is not a file"));
+    }
+    fs::read(path)
+}
+
+/// Belongs to a name as well as to code, so that no entry can stand in for another one.
+fn checksum(entry: &Path, code: &[u8]) -> String {
+    let name = entry.file_name().unwrap_or_default().as_encoded_bytes();
+    hex(&Sha256::new().chain_update(name).chain_update(code).finalize())
+}
+
 fn checksum_file(entry: &Path) -> PathBuf {
     entry.with_extension("sha256")
 }
@@ -87,7 +103,7 @@ fn hex(digest: &[u8]) -> String {
 }
 
 /// Refuses a file or folder that somebody other than this process's user could change.
-pub(crate) fn check(path: &Path) -> io::Result<()> {
+fn check(path: &Path) -> io::Result<()> {
     let metadata = fs::metadata(path)?;
     let user = rustix::process::geteuid().as_raw();
     let problem = if metadata.uid() != user && metadata.uid() != 0 {
@@ -141,14 +157,21 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_entry_is_not_sound() {
+    fn only_what_was_stored_under_a_name_is_sound() {
         let folder = tempfile::tempdir().expect("a folder");
         let cache = Cache::open(folder.path()).expect("opened");
-        let entry = folder.path().join("a.cwasm");
-        assert!(!cache.is_sound(&entry));
-        cache.store(&entry, b"code").expect("stored");
-        assert!(cache.is_sound(&entry));
+        let [entry, other] = ["a.cwasm", "b.cwasm"].map(|name| folder.path().join(name));
+        verify(&entry).expect_err("nothing is there");
+        for (entry, code) in [(&entry, b"code"), (&other, b"more")] {
+            cache.store(entry, code).expect("stored");
+            verify(entry).expect("sound");
+        }
         fs::write(&entry, b"cOde").expect("damaged");
-        assert!(!cache.is_sound(&entry));
+        let error = verify(&entry).expect_err("damaged");
+        assert_eq!(error.to_string(), "it is damaged, or another component's code");
+        for file in [checksum_file, Path::to_owned] {
+            fs::copy(file(&other), file(&entry)).expect("copied");
+        }
+        verify(&entry).expect_err("another's");
     }
 }

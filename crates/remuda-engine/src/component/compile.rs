@@ -10,7 +10,7 @@ use std::{
 
 use remuda_config::Needs;
 
-use super::{Cache, Interfaces, Unusable, needs};
+use super::{Cache, Interfaces, Unusable, cache::verify, needs};
 use crate::{
     capacity::{Capacity, Shape},
     host, settings, sys,
@@ -73,7 +73,7 @@ pub fn compile(path: &Path, cache_folder: &Path) -> Result<Compiled, CompileErro
             message: format!("{error:#}"),
         })
     };
-    if cache.is_sound(&artifact)
+    if verify(&artifact).is_ok()
         && let Ok(component) = sys::map_artifact(&engine, &artifact)
     {
         link(component)?;
