@@ -1,20 +1,49 @@
 //! The servers that are compared, and how each is started.
 
 use std::{
+    fs,
     net::{SocketAddr, TcpListener},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, Command, Stdio},
     time::Duration,
 };
 
 use anyhow::{Context as _, Result, bail};
+use tempfile::TempDir;
 use tokio::{net::TcpStream, time::Instant};
+
+use crate::Options;
 
 /// Longest time from start to first connection.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// What all of Remuda are told beside what they serve.
+const REMUDA: [&str; 10] = [
+    "--bind",
+    "ADDRESS",
+    "--workers",
+    "1",
+    "--admin",
+    "off",
+    "--control",
+    "off",
+    "--log-level",
+    "error",
+];
+
+const WASMTIME: [&str; 4] = ["serve", "-Scli", "--addr", "ADDRESS"];
+
+/// The best that we know for `wasmtime serve` with fresh instances.
+const POOLING: [&str; 5] = [
+    "-Opooling-allocator",
+    "-Opooling-memory-keep-resident=1048576",
+    "-Opooling-table-keep-resident=65536",
+    "-Opooling-async-stack-keep-resident=65536",
+    "-Opooling-pagemap-scan",
+];
+
 pub(crate) struct Contender {
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     program: PathBuf,
     /// `ADDRESS` stands for the address to listen on.
     args: Vec<String>,
@@ -26,48 +55,85 @@ pub(crate) struct Running {
     pub(crate) address: SocketAddr,
 }
 
-/// All of them; whether they are installed shows when they are started.
-pub(crate) fn contenders(target: &Path, wasmtime: &Path) -> Vec<Contender> {
-    let release = |name: &str| target.join("release").join(name);
-    let guest = |name: &str| target.join("guests").join(name).display().to_string();
+/// Servers of one component with a route for each of several paths.
+pub(crate) struct Routed {
+    pub(crate) contenders: Vec<Contender>,
+    /// Their configurations.
+    _folder: TempDir,
+}
+
+/// Those that answer with a short text; whether they are installed shows when they are started.
+pub(crate) fn hellos(options: &Options) -> Vec<Contender> {
+    let guest = |name: &str| options.guest(name).display().to_string();
     let remuda = |name, wasm: &str, more: &[&str]| {
         let component = guest(wasm);
-        let mut args = vec!["serve", &component, "--bind", "ADDRESS", "--workers", "1"];
-        args.extend(["--admin", "off", "--control", "off"]);
-        args.extend(["--log-level", "error"]);
+        let mut args = vec!["serve", &component];
+        args.extend(REMUDA);
         args.extend(more);
-        Contender::new(name, release("remuda"), &args)
+        Contender::new(name, options.release("remuda"), &args)
     };
     let wasmtime = |name, wasm: &str, more: &[&str]| {
         let component = guest(wasm);
-        let mut args = vec!["serve", "-Scli", "--addr", "ADDRESS"];
+        let mut args = WASMTIME.to_vec();
         args.extend(more);
         args.push(&component);
-        Contender::new(name, wasmtime.to_owned(), &args)
+        Contender::new(name, options.wasmtime.clone(), &args)
     };
     let reuse = ["--instances", "reuse"];
-    let pooling = [
-        "-Opooling-allocator",
-        "-Opooling-memory-keep-resident=1048576",
-        "-Opooling-table-keep-resident=65536",
-        "-Opooling-async-stack-keep-resident=65536",
-        "-Opooling-pagemap-scan",
-    ];
     vec![
-        Contender::new("native hyper", release("native-hello"), &["ADDRESS"]),
+        Contender::new("native hyper", options.release("native-hello"), &["ADDRESS"]),
         remuda("remuda 0.2 fresh", "hello-p2.wasm", &[]),
         remuda("remuda 0.2 reused", "hello-p2.wasm", &reuse),
         remuda("remuda 0.3 reused", "hello.wasm", &[]),
         remuda("remuda 0.3 fresh", "hello.wasm", &["--instances", "fresh"]),
         wasmtime("wasmtime serve 0.2 fresh", "hello-p2.wasm", &[]),
-        wasmtime("wasmtime serve 0.2 fresh, pooling", "hello-p2.wasm", &pooling),
+        wasmtime("wasmtime serve 0.2 fresh, pooling", "hello-p2.wasm", &POOLING),
         wasmtime("wasmtime serve 0.3 reused", "hello.wasm", &[]),
     ]
 }
 
+/// Those that serve `component` at several paths, and run what is at `burns` as each of Remuda's
+/// executors does. No other setting is touched.
+pub(crate) fn routed(
+    options: &Options,
+    component: &str,
+    paths: &[&str],
+    burns: &str,
+) -> Result<Routed> {
+    let component = options.guest(component).display().to_string();
+    let folder = tempfile::tempdir()?;
+    let mut contenders = Vec::new();
+    for executor in ["auto", "blocking", "async"] {
+        let mut config = String::new();
+        for path in paths {
+            config += &format!("[[route]]\npath = \"{path}\"\ncomponent = {component:?}\n");
+        }
+        config += &format!("[[route]]\npath = \"{burns}\"\ncomponent = {component:?}\n");
+        config += &format!("executor = \"{executor}\"\n");
+        let file = folder.path().join(format!("{executor}.toml"));
+        fs::write(&file, config)?;
+        let file = file.display().to_string();
+        let mut args = vec!["serve", "--config", &file];
+        args.extend(REMUDA);
+        contenders.push(Contender::new(
+            &format!("remuda {executor}"),
+            options.release("remuda"),
+            &args,
+        ));
+    }
+    for (name, flags) in [("wasmtime serve", &[][..]), ("wasmtime serve, pooling", &POOLING)] {
+        let mut args = WASMTIME.to_vec();
+        args.extend(flags);
+        args.push(&component);
+        contenders.push(Contender::new(name, options.wasmtime.clone(), &args));
+    }
+    Ok(Routed { contenders, _folder: folder })
+}
+
 impl Contender {
-    fn new(name: &'static str, program: PathBuf, args: &[&str]) -> Self {
-        Self { name, program, args: args.iter().map(|arg| (*arg).to_owned()).collect() }
+    fn new(name: &str, program: PathBuf, args: &[&str]) -> Self {
+        let args = args.iter().map(|arg| (*arg).to_owned()).collect();
+        Self { name: name.to_owned(), program, args }
     }
 
     /// Starts the server and waits until it accepts.
@@ -99,11 +165,16 @@ impl Contender {
 }
 
 /// A port that was free a moment ago.
-fn free_address() -> Result<SocketAddr> {
+pub(crate) fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
 impl Running {
+    /// A server that listens.
+    pub(crate) fn of(child: Child, address: SocketAddr) -> Self {
+        Self { child, address }
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
