@@ -2,7 +2,8 @@
 //!
 //! Each server, Remuda with one worker and a route for each path, is measured quiet and then
 //! beside callers whose guests spin: a route that answers at once, one that waits 20 ms, and a
-//! job of 20 ms of work. All serve the same component, for `wasmtime serve` takes only one.
+//! short job, which is some 20 ms of work however long it takes. All serve the same component, for
+//! `wasmtime serve` takes only one.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -16,8 +17,12 @@ use crate::{
     rounds::{self, median},
 };
 
-/// Jobs of 20 ms that are timed beside those that burn, one after the other.
+/// Short jobs that are timed one after the other.
 const JOBS: usize = 5;
+
+/// What a short job takes while nothing else runs, and rounds of `spin` to find that out with.
+const JOB: Duration = Duration::from_millis(20);
+const TRIAL: f64 = 1000.0;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct BesideArgs {
@@ -70,11 +75,16 @@ impl Work {
         }
     }
 
-    fn short(self) -> &'static str {
-        match self {
-            Self::Spin => "/spin?ms=20",
-            Self::Hash => "/hash?m=9728&t=1",
-        }
+    /// The same work on this server every time, of about [`JOB`].
+    async fn short(self, address: SocketAddr) -> Result<String> {
+        Ok(match self {
+            Self::Spin => {
+                let path = |rounds: f64| format!("/spin?rounds={rounds:.0}");
+                let trial = median(&time(address, &path(TRIAL)).await?, |time| *time);
+                path(TRIAL * JOB.as_secs_f64() / trial)
+            }
+            Self::Hash => "/hash?t=1".to_owned(),
+        })
     }
 
     fn long(self, spin_ms: u64) -> String {
@@ -88,7 +98,8 @@ impl Work {
 /// What one measurement of one server found.
 struct Sample {
     routes: Vec<Disturbed>,
-    /// Seconds.
+    /// Seconds that each short job took.
+    quiet_jobs: Vec<f64>,
     jobs: Vec<f64>,
 }
 
@@ -115,11 +126,18 @@ pub(crate) async fn run(args: &BesideArgs) -> Result<()> {
             print_route(name, path, samples, index);
         }
     }
-    println!("\n{:<26} {:>12} {:>12}", "a short job beside them", "median ms", "slowest ms");
+    println!("\n{:<26} {:>9} {:>10} {:>11}", "short job", "quiet ms", "beside ms", "slowest ms");
     for (name, samples) in &measured {
-        let jobs: Vec<f64> = samples.iter().flat_map(|sample| &sample.jobs).copied().collect();
-        let slowest = jobs.iter().copied().fold(0.0, f64::max);
-        println!("{name:<26} {:>12.0} {:>12.0}", median(&jobs, |job| job * 1e3), slowest * 1e3);
+        let all = |jobs: fn(&Sample) -> &Vec<f64>| -> Vec<f64> {
+            samples.iter().flat_map(|sample| jobs(sample).iter().map(|job| job * 1e3)).collect()
+        };
+        let (quiet, beside) = (all(|sample| &sample.quiet_jobs), all(|sample| &sample.jobs));
+        println!(
+            "{name:<26} {:>9.0} {:>10.0} {:>11.0}",
+            median(&quiet, |job| *job),
+            median(&beside, |job| *job),
+            beside.iter().copied().fold(0.0, f64::max),
+        );
     }
     Ok(())
 }
@@ -153,6 +171,8 @@ async fn measure(contender: &Contender, args: &BesideArgs) -> Result<Sample> {
         let quiet = target.load(args.connections, args.options.duration()).await?;
         targets.push((target, quiet));
     }
+    let short = args.work.short(server.address).await?;
+    let quiet_jobs = time(server.address, &short).await?;
     let _burning = burn(server.address, args.work.long(args.spin_ms), args.burning);
     // Until all of them burn, and a server that moves them has moved them.
     tokio::time::sleep(Duration::from_millis(500)).await;
@@ -162,11 +182,17 @@ async fn measure(contender: &Contender, args: &BesideArgs) -> Result<Sample> {
         let beside = beside.context("beside those that burn")?;
         routes.push(Disturbed { quiet, beside });
     }
-    let mut jobs = Vec::new();
+    let jobs = time(server.address, &short).await.context("beside those that burn")?;
+    Ok(Sample { routes, quiet_jobs, jobs })
+}
+
+/// How long each of some jobs takes, in seconds.
+async fn time(address: SocketAddr, path: &str) -> Result<Vec<f64>> {
+    let mut times = Vec::new();
     for _ in 0..JOBS {
-        jobs.push(ask_once(server.address, args.work.short()).await?.as_secs_f64());
+        times.push(ask_once(address, path).await?.as_secs_f64());
     }
-    Ok(Sample { routes, jobs })
+    Ok(times)
 }
 
 /// Callers who ask again as soon as they are answered, until they are dropped.

@@ -33,7 +33,10 @@ impl wasip2::exports::http::incoming_handler::Guest for Misbehave {
         match path {
             "/trap" => core::arch::wasm32::unreachable(),
             "/exit" => std::process::exit(1),
-            "/spin" => spin(query.millis("ms")),
+            "/spin" => match query.number("rounds") {
+                Some(rounds) => (0..rounds).for_each(|_| round()),
+                None => spin(query.millis("ms")),
+            },
             "/freeze" => {
                 if !freeze(query.number("mib").unwrap_or(1)) {
                     return answer(out, 500, b"there is not so much memory\n");
@@ -65,12 +68,17 @@ impl wasip2::exports::http::incoming_handler::Guest for Misbehave {
 fn spin(time: Option<Duration>) {
     let start = Instant::now();
     loop {
-        for round in 0..10_000 {
-            black_box(round);
-        }
+        round();
         if time.is_some_and(|time| start.elapsed() >= time) {
             return;
         }
+    }
+}
+
+/// The same amount of work every time, however long it takes.
+fn round() {
+    for step in 0..10_000 {
+        black_box(step);
     }
 }
 
