@@ -1,7 +1,8 @@
 //! A closed loop of GET requests that costs as little as possible.
 //!
-//! All responses to one request have the same length, so that a connection only counts bytes
-//! once one response was looked at.
+//! Most responses to one request have the same length and end, so that a connection does not
+//! read heads once one response was looked at. Only one that came in pieces, for the server was
+//! busy, may be framed in another way.
 
 use std::{
     net::SocketAddr,
@@ -15,13 +16,19 @@ use tokio::{
     task::JoinSet,
 };
 
+/// Bytes of a response.
+const LONGEST: usize = 16 * 1024;
+
+/// Bytes at the end of a response that tell whether it is the usual one.
+const END: usize = 8;
+
 /// What is asked over and over.
 #[derive(Clone)]
 pub(crate) struct Target {
     address: SocketAddr,
     request: Vec<u8>,
-    /// Bytes of each response.
-    expected: usize,
+    /// The first response.
+    sample: Vec<u8>,
 }
 
 /// All requests of one run.
@@ -44,9 +51,9 @@ impl Outcome {
 impl Target {
     /// Looks at one response to a GET of `path`, and checks that it is a success.
     pub(crate) async fn probe(address: SocketAddr, path: &str) -> Result<Self> {
-        let mut target = Self { address, request: request(path), expected: usize::MAX };
+        let mut target = Self { address, request: request(path), sample: Vec::new() };
         let mut stream = target.connect().await?;
-        target.expected = first_response(&mut stream, &target.request).await?;
+        target.sample = target.response(&mut stream, &mut vec![0; LONGEST]).await?.to_vec();
         Ok(target)
     }
 
@@ -70,22 +77,40 @@ impl Target {
 
     async fn client(self, until: Instant) -> Result<Vec<f64>> {
         let mut stream = self.connect().await?;
-        let mut buffer = vec![0; 16 * 1024];
+        let mut buffer = vec![0; LONGEST];
         let mut latencies = Vec::new();
         while Instant::now() < until {
             let sent = Instant::now();
-            stream.write_all(&self.request).await?;
-            let mut received = 0;
-            while received < self.expected {
-                match stream.read(&mut buffer).await? {
-                    0 => bail!("the server closed a connection"),
-                    length => received += length,
-                }
-            }
-            ensure!(received == self.expected, "a response was longer than the first one");
+            self.response(&mut stream, &mut buffer).await?;
             latencies.push(sent.elapsed().as_secs_f64() * 1e6);
         }
         Ok(latencies)
+    }
+
+    /// Sends the request, and reads the whole response to it.
+    async fn response<'a>(&self, stream: &mut TcpStream, buffer: &'a mut [u8]) -> Result<&'a [u8]> {
+        stream.write_all(&self.request).await?;
+        let mut length = 0;
+        loop {
+            match stream.read(&mut buffer[length..]).await? {
+                0 if length == buffer.len() => bail!("a response is longer than {LONGEST} bytes"),
+                0 => bail!("the server closed a connection"),
+                more => length += more,
+            }
+            if self.is_whole(&buffer[..length])? {
+                return Ok(&buffer[..length]);
+            }
+        }
+    }
+
+    fn is_whole(&self, response: &[u8]) -> Result<bool> {
+        let as_before = response.len() == self.sample.len()
+            && response[response.len() - END..] == self.sample[response.len() - END..];
+        if as_before {
+            return Ok(true);
+        }
+        ensure!(is_success(response), "an answer was no 200");
+        Ok(ends(response))
     }
 
     async fn connect(&self) -> Result<TcpStream> {
@@ -117,19 +142,13 @@ fn is_success(response: &[u8]) -> bool {
     response.starts_with(b"HTTP/1.1 200")
 }
 
-/// Reads until nothing has come for a while, and checks that it was a success.
-async fn first_response(stream: &mut TcpStream, request: &[u8]) -> Result<usize> {
-    const QUIET: Duration = Duration::from_millis(200);
-
-    let mut buffer = vec![0; 16 * 1024];
-    stream.write_all(request).await?;
-    let mut length = stream.read(&mut buffer).await?;
-    ensure!(is_success(&buffer), "the first answer was no 200");
-    while let Ok(more) = tokio::time::timeout(QUIET, stream.read(&mut buffer[length..])).await {
-        match more? {
-            0 => bail!("the server closed a connection after one response"),
-            more => length += more,
-        }
+/// Whether a response is there to its end, as its own head says (RFC 9112, section 6.3).
+fn ends(response: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(response).to_ascii_lowercase();
+    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
+    let field = |name: &str| head.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+    match field("content-length:").and_then(|length| length.parse::<usize>().ok()) {
+        Some(length) => body.len() >= length,
+        None => field("transfer-encoding:") == Some("chunked") && body.ends_with("0\r\n\r\n"),
     }
-    Ok(length)
 }
