@@ -7,7 +7,7 @@
 use std::{
     fs::{self, DirBuilder, File},
     hash::{DefaultHasher, Hash as _, Hasher as _},
-    io::{self, Write as _},
+    io::{self, Read, Write as _},
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
     path::{Path, PathBuf},
 };
@@ -18,6 +18,12 @@ use crate::{capacity::Shape, settings::EngineKind};
 
 /// Bits of a file mode that let group or others write.
 const WRITABLE_BY_OTHERS: u32 = 0o022;
+
+/// Bytes that are read at a time.
+const CHUNK: usize = 64 << 10;
+
+/// Bytes that are read of a checksum; one has 64.
+const MAX_CHECKSUM: u64 = 100;
 
 /// A folder of compiled components.
 #[derive(Clone, Debug)]
@@ -58,7 +64,7 @@ impl Cache {
 
     /// Puts `code` at `entry`, atomically, and its checksum beside it.
     pub(crate) fn store(&self, entry: &Path, code: &[u8]) -> io::Result<()> {
-        self.write(&checksum_file(entry), checksum(entry, code).as_bytes())?;
+        self.write(&checksum_file(entry), checksum(entry, code)?.as_bytes())?;
         self.write(entry, code)
     }
 
@@ -74,24 +80,34 @@ impl Cache {
 /// Refuses an entry that is not whole, not what was compiled for its name, or not ours alone.
 pub(crate) fn verify(entry: &Path) -> io::Result<()> {
     check(entry)?;
-    if checksum(entry, &read(entry)?).as_bytes() == read(&checksum_file(entry))? {
+    let mut noted = Vec::new();
+    open(&checksum_file(entry))?.take(MAX_CHECKSUM).read_to_end(&mut noted)?;
+    if checksum(entry, open(entry)?)?.as_bytes() == noted {
         return Ok(());
     }
     Err(io::Error::new(io::ErrorKind::InvalidData, "it is damaged, or another component's code"))
 }
 
-/// Reads a file itself: a link may lead to where others can write, a pipe has no end.
-fn read(path: &Path) -> io::Result<Vec<u8>> {
+/// Opens a file itself: a link may lead to where others can write, a pipe has no end.
+fn open(path: &Path) -> io::Result<File> {
     if !fs::symlink_metadata(path)?.is_file() {
         return Err(io::Error::other("it is not a file"));
     }
-    fs::read(path)
+    File::open(path)
 }
 
 /// Belongs to a name as well as to code, so that no entry can stand in for another one.
-fn checksum(entry: &Path, code: &[u8]) -> String {
+fn checksum(entry: &Path, mut code: impl Read) -> io::Result<String> {
     let name = entry.file_name().unwrap_or_default().as_encoded_bytes();
-    hex(&Sha256::new().chain_update(name).chain_update(code).finalize())
+    let mut digest = Sha256::new().chain_update(name);
+    // Bit by bit: the code of an interpreter is large.
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        match code.read(&mut chunk)? {
+            0 => return Ok(hex(&digest.finalize())),
+            length => digest.update(&chunk[..length]),
+        }
+    }
 }
 
 fn checksum_file(entry: &Path) -> PathBuf {
