@@ -18,18 +18,8 @@ use crate::Options;
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What all of Remuda are told beside what they serve.
-const REMUDA: [&str; 10] = [
-    "--bind",
-    "ADDRESS",
-    "--workers",
-    "1",
-    "--admin",
-    "off",
-    "--control",
-    "off",
-    "--log-level",
-    "error",
-];
+const REMUDA: [&str; 8] =
+    ["--bind", "ADDRESS", "--admin", "off", "--control", "off", "--log-level", "error"];
 
 const WASMTIME: [&str; 4] = ["serve", "-Scli", "--addr", "ADDRESS"];
 
@@ -65,9 +55,9 @@ pub(crate) struct Routed {
 /// Those that answer with a short text; whether they are installed shows when they are started.
 pub(crate) fn hellos(options: &Options) -> Vec<Contender> {
     let guest = |name: &str| options.guest(name).display().to_string();
-    let remuda = |name, wasm: &str, more: &[&str]| {
+    let remuda = |name, wasm: &str, workers, more: &[&str]| {
         let component = guest(wasm);
-        let mut args = vec!["serve", &component];
+        let mut args = vec!["serve", &component, "--workers", workers];
         args.extend(REMUDA);
         args.extend(more);
         Contender::new(name, options.release("remuda"), &args)
@@ -82,10 +72,18 @@ pub(crate) fn hellos(options: &Options) -> Vec<Contender> {
     let reuse = ["--instances", "reuse"];
     vec![
         Contender::new("native hyper", options.release("native-hello"), &["ADDRESS"]),
-        remuda("remuda 0.2 fresh", "hello-p2.wasm", &[]),
-        remuda("remuda 0.2 reused", "hello-p2.wasm", &reuse),
-        remuda("remuda 0.3 reused", "hello.wasm", &[]),
-        remuda("remuda 0.3 fresh", "hello.wasm", &["--instances", "fresh"]),
+        Contender::new(
+            "native hyper that burns 10 µs",
+            options.release("native-hello"),
+            &["ADDRESS", "10"],
+        ),
+        remuda("remuda 0.2 fresh", "hello-p2.wasm", "1", &[]),
+        remuda("remuda 0.2 fresh, 2 workers", "hello-p2.wasm", "2", &[]),
+        remuda("remuda 0.2 reused", "hello-p2.wasm", "1", &reuse),
+        remuda("remuda 0.2 reused, 2 workers", "hello-p2.wasm", "2", &reuse),
+        remuda("remuda 0.3 reused", "hello.wasm", "1", &[]),
+        remuda("remuda 0.3 reused, 2 workers", "hello.wasm", "2", &[]),
+        remuda("remuda 0.3 fresh", "hello.wasm", "1", &["--instances", "fresh"]),
         wasmtime("wasmtime serve 0.2 fresh", "hello-p2.wasm", &[]),
         wasmtime("wasmtime serve 0.2 fresh, pooling", "hello-p2.wasm", &POOLING),
         wasmtime("wasmtime serve 0.3 reused", "hello.wasm", &[]),
@@ -115,6 +113,7 @@ pub(crate) fn routed(
         let file = file.display().to_string();
         let mut args = vec!["serve", "--config", &file];
         args.extend(REMUDA);
+        args.extend(["--workers", "1"]);
         contenders.push(Contender::new(
             &format!("remuda {executor}"),
             options.release("remuda"),
