@@ -113,3 +113,25 @@ fn affinity() -> usize {
         Err(_) => std::thread::available_parallelism().map_or(1, NonZero::get),
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// What these flags make of the defaults, on a machine of two cores.
+    pub(crate) fn of_flags(flags: &[(&'static str, &str)]) -> Config {
+        let input = Input {
+            file: None,
+            environment: Vec::new(),
+            flags: flags.iter().map(|(key, value)| (*key, vec![(*value).to_owned()])).collect(),
+            component: Some("a.wasm".into()),
+            route_flags: Vec::new(),
+            base_dir: "/".into(),
+            uid: 0,
+            pid: 1,
+            terminal: true,
+            machine: Machine::with_cores(2),
+        };
+        remuda_config::load(input).expect("a configuration").config
+    }
+}

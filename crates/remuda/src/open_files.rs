@@ -49,25 +49,8 @@ fn too_few(config: &Config, allowed: Option<u64>) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use remuda_config::{Input, Machine, load};
-
     use super::*;
-
-    fn config(flags: &[(&'static str, &str)]) -> Config {
-        let input = Input {
-            file: None,
-            environment: Vec::new(),
-            flags: flags.iter().map(|(key, value)| (*key, vec![(*value).to_owned()])).collect(),
-            component: Some("a.wasm".into()),
-            route_flags: Vec::new(),
-            base_dir: "/".into(),
-            uid: 0,
-            pid: 1,
-            terminal: true,
-            machine: Machine::with_cores(2),
-        };
-        load(input).expect("a configuration").config
-    }
+    use crate::configuration::tests::of_flags as config;
 
     #[test]
     fn connections_and_upstreams_need_files() {

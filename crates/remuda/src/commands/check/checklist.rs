@@ -325,27 +325,10 @@ fn authority(config: &Config) -> Vec<Item> {
 
 #[cfg(test)]
 mod tests {
-    use remuda_config::{Input, Machine, load};
-
     use super::*;
+    use crate::configuration::tests::of_flags as config;
 
     const ENOUGH: Allowed = Allowed { open_files: None, somaxconn: Some(4096) };
-
-    fn config(flags: &[(&'static str, &str)]) -> Config {
-        let input = Input {
-            file: None,
-            environment: Vec::new(),
-            flags: flags.iter().map(|(key, value)| (*key, vec![(*value).to_owned()])).collect(),
-            component: Some("a.wasm".into()),
-            route_flags: Vec::new(),
-            base_dir: "/".into(),
-            uid: 0,
-            pid: 1,
-            terminal: true,
-            machine: Machine::with_cores(2),
-        };
-        load(input).expect("a configuration").config
-    }
 
     /// What fails with these settings.
     fn failures(

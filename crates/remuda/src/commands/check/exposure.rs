@@ -59,25 +59,12 @@ pub(super) fn is_local(address: &BindAddress) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use remuda_config::{Input, Machine, load};
-
     use super::*;
+    use crate::configuration::tests::of_flags;
 
     /// All lines with these flags.
     fn lines(flags: &[(&'static str, &str)]) -> String {
-        let input = Input {
-            file: None,
-            environment: Vec::new(),
-            flags: flags.iter().map(|(key, value)| (*key, vec![(*value).to_owned()])).collect(),
-            component: Some("a.wasm".into()),
-            route_flags: Vec::new(),
-            base_dir: "/".into(),
-            uid: 0,
-            pid: 1,
-            terminal: true,
-            machine: Machine::with_cores(2),
-        };
-        let config = load(input).expect("a configuration").config;
+        let config = of_flags(flags);
         let lines = exposure(&config, SystemTime::UNIX_EPOCH);
         lines.iter().map(|line| format!("{line}\n")).collect()
     }
