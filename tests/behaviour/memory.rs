@@ -1,9 +1,11 @@
 //! What guests hold is counted, bounded, and given back.
 
+use std::time::{Duration, Instant};
+
 use futures_util::future::join_all;
 use insta::assert_snapshot;
 use remuda_tests::{
-    Ask, Cli, Load, Reply, Server, Upstream, figure, guests,
+    Ask, Cli, Connection, Load, Reply, Server, Upstream, figure, guests,
     process::{self, Pid},
     server::Builder,
     wait,
@@ -315,4 +317,55 @@ async fn fields_are_on_the_account_of_the_guest_that_made_them() {
         assert!(was_refused_for(&ended, "memory_limit"), "{}: {ended:?}", guest.name);
         assert_eq!(server.get("/").await.status, 200);
     }
+}
+
+/// More than a worker should ever keep of what passes through it.
+const PASSING: u64 = 32 * MIB;
+
+#[tokio::test]
+async fn what_guests_print_is_not_kept() {
+    let server = small().guest(guests::MISBEHAVE).flag("--cpu-time", "60s").start().await;
+    let load = server.load().kept(1).pause(Duration::from_millis(5)).start();
+    let before = process::resident_bytes(server.worker());
+    let mut most = before;
+    let flood = server.get("/flood?mib=64");
+    let watched = async {
+        loop {
+            most = most.max(process::resident_bytes(server.worker()));
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::select! {
+        reply = flood => assert_eq!(reply.ok(), "ok\n"),
+        () = watched => {}
+    }
+    let report = load.stop().await;
+    report.assert_flawless();
+    assert!(most < before + PASSING, "{} MiB more resident", (most - before) / MIB);
+}
+
+#[tokio::test]
+async fn an_upstream_is_not_read_from_when_the_client_does_not_read() {
+    let upstream = Upstream::start().await;
+    let builder = Server::builder().guest(guests::FETCH);
+    let server = builder.flag("--outbound-allow", upstream.origin()).start().await;
+    assert_eq!(server.send(Ask::fetch(&upstream.url("/"))).await.status, 200);
+    let before = process::resident_bytes(server.worker());
+    let client = Connection::http1_with_buffers(server.address(), 64 << 10).await;
+    let mut client = client.expect("a connection");
+    let mut exchange = client.open(Ask::fetch(&upstream.url("/endless"))).await;
+    exchange.finish();
+    // The kernel has buffers on both sides.
+    let (mut last, mut since) = (u64::MAX, Instant::now());
+    wait::until("the upstream to stall", || {
+        let now = upstream.sent();
+        if std::mem::replace(&mut last, now) != now {
+            since = Instant::now();
+        }
+        assert!(now < 4 * PASSING, "the upstream has sent {} MiB", now / MIB);
+        (now > 0 && since.elapsed() > Duration::from_secs(1)).then_some(())
+    })
+    .await;
+    let after = process::resident_bytes(server.worker());
+    assert!(after < before + PASSING, "{} MiB more resident", (after - before) / MIB);
 }

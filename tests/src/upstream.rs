@@ -8,6 +8,7 @@
 //! | `/whole` | the same as `/` once the request's body has come |
 //! | `/held` | the same as `/` once [`Upstream::release`] was called |
 //! | `/half` | `first`, and `second` once [`Upstream::release`] was called |
+//! | `/endless` | a body without end |
 //! | `/cut` | less of a body than its content-length promises, then it hangs up |
 //! | `/close` | hangs up at once |
 //!
@@ -21,7 +22,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -53,6 +54,7 @@ struct State {
     accepted: AtomicUsize,
     open: AtomicUsize,
     requests: AtomicUsize,
+    sent: AtomicU64,
     released: watch::Sender<bool>,
 }
 
@@ -74,6 +76,7 @@ impl Upstream {
             accepted: AtomicUsize::new(0),
             open: AtomicUsize::new(0),
             requests: AtomicUsize::new(0),
+            sent: AtomicU64::new(0),
             released: watch::Sender::new(false),
         });
         let mut server = JoinSet::new();
@@ -107,6 +110,12 @@ impl Upstream {
     #[must_use]
     pub fn accepted(&self) -> usize {
         self.state.accepted.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of `/endless` that have gone out so far.
+    #[must_use]
+    pub fn sent(&self) -> u64 {
+        self.state.sent.load(Ordering::Relaxed)
     }
 
     /// Requests whose head has come, so far.
@@ -165,9 +174,9 @@ async fn accept(listener: TcpListener, state: Arc<State>, tls: Option<TlsAccepto
 }
 
 async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, state: &Arc<State>) {
-    let service = service_fn(|request| {
+    let service = service_fn(async |request| {
         state.requests.fetch_add(1, Ordering::Relaxed);
-        behaviour::answer(request, state.released.subscribe())
+        behaviour::answer(request, state).await
     });
     // Some paths are there to break it.
     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;

@@ -51,6 +51,7 @@ impl wasip2::exports::http::incoming_handler::Guest for Misbehave {
             "/no-response" => return drop(out),
             "/break" => break_off(&query.text("how").unwrap_or_default(), out),
             "/slow-body" => return slow_body(&query, out),
+            "/flood" => flood(query.number("mib").unwrap_or(1)),
             "/print" => print(&query.text("text").unwrap_or_default()),
             "/env" => return env(&query, out),
             "/read" => return read(&query, out),
@@ -152,6 +153,13 @@ fn slow_body(query: &Query, out: ResponseOutparam) {
 fn print(text: &str) {
     println!("{text}");
     eprintln!("{text}");
+}
+
+/// Prints so much without ending the line, then a line.
+fn flood(mib: u64) {
+    let piece = "x".repeat(MIB);
+    (0..mib).for_each(|_| print!("{piece}"));
+    println!();
 }
 
 fn env(query: &Query, out: ResponseOutparam) {

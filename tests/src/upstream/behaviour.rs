@@ -1,6 +1,10 @@
 //! The answers of an upstream.
 
-use std::{io, time::Duration};
+use std::{
+    io,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
@@ -10,6 +14,8 @@ use http_body_util::{BodyExt as _, Full, StreamBody, combinators::UnsyncBoxBody}
 use hyper::body::Incoming;
 use tokio::sync::watch;
 
+use super::State;
+
 type Body = UnsyncBoxBody<Bytes, io::Error>;
 
 const LINE: Bytes = Bytes::from_static(b"upstream\n");
@@ -17,8 +23,9 @@ const LINE: Bytes = Bytes::from_static(b"upstream\n");
 /// An error makes hyper hang up.
 pub(super) async fn answer(
     request: Request<Incoming>,
-    released: watch::Receiver<bool>,
+    state: &Arc<State>,
 ) -> io::Result<Response<Body>> {
+    let released = state.released.subscribe();
     let query = request.uri().query().unwrap_or_default();
     let body = match request.uri().path() {
         "/sleep" => {
@@ -36,6 +43,7 @@ pub(super) async fn answer(
             whole(LINE)
         }
         "/half" => half(released),
+        "/endless" => endless(Arc::clone(state)),
         "/cut" => return Ok(cut()),
         "/close" => return Err(io::Error::other("asked to hang up")),
         _ => whole(LINE),
@@ -65,6 +73,15 @@ fn half(released: watch::Receiver<bool>) -> Body {
         data(b"second")
     });
     StreamBody::new(stream::iter([data(b"first")]).chain(second)).boxed_unsync()
+}
+
+fn endless(state: Arc<State>) -> Body {
+    const PIECE: Bytes = Bytes::from_static(&[b'x'; 64 << 10]);
+    let piece = move || {
+        state.sent.fetch_add(PIECE.len() as u64, Ordering::Relaxed);
+        Ok(Frame::data(PIECE))
+    };
+    StreamBody::new(stream::repeat_with(piece)).boxed_unsync()
 }
 
 fn cut() -> Response<Body> {
