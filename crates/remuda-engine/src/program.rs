@@ -24,7 +24,7 @@ use crate::{
     Engine, EngineError, Fault, GuestBody,
     blueprint::Blueprint,
     call::{Allowance, Instance, Reuse, SharedPool, SinglePool},
-    component::{HandlerWorld, verify},
+    component::{HandlerWorld, discard, verify},
     engine::{Runtime, Shared},
     epoch,
     executor::Site,
@@ -233,8 +233,10 @@ impl Program {
         let (kind, Runtime { wasmtime, room }) = engine
             .for_artifact(&artifact)
             .ok_or_else(|| load_error("it is no artifact of this version".to_owned()))?;
-        verify(&artifact)
-            .map_err(|error| load_error(format!("{error}; a reload compiles it again")))?;
+        verify(&artifact).map_err(|error| {
+            discard(&artifact, &error);
+            load_error(error.to_string())
+        })?;
         let component = sys::map_artifact(wasmtime, &artifact).map_err(wasmtime_error)?;
         let blueprint = host::linker(wasmtime, kind)
             .and_then(|linker| Blueprint::new(linker.instantiate_pre(&component)?))

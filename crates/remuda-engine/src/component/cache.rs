@@ -88,10 +88,19 @@ pub(crate) fn verify(entry: &Path) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::InvalidData, "it is damaged, or another component's code"))
 }
 
+/// Takes away an entry that [`verify`] refused for what it is, so that it is compiled again.
+pub(crate) fn discard(entry: &Path, refused: &io::Error) {
+    use io::ErrorKind::{InvalidData, PermissionDenied, UnexpectedEof};
+    if matches!(refused.kind(), InvalidData | PermissionDenied | UnexpectedEof) {
+        // What cannot be taken away is refused again.
+        let _ = fs::remove_file(entry);
+    }
+}
+
 /// Opens a file itself: a link may lead to where others can write, a pipe has no end.
 fn open(path: &Path) -> io::Result<File> {
     if !fs::symlink_metadata(path)?.is_file() {
-        return Err(io::Error::other("it is not a file"));
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "it is not a file"));
     }
     File::open(path)
 }

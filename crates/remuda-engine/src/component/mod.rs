@@ -6,6 +6,6 @@ mod needs;
 mod world;
 
 pub use cache::Cache;
-pub(crate) use cache::verify;
+pub(crate) use cache::{discard, verify};
 pub use compile::{CompileError, Compiled, compile};
 pub use world::{HandlerWorld, Interfaces, Unusable};
