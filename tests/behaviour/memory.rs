@@ -114,6 +114,20 @@ async fn fifty_guests_that_allocate_without_end_leave_the_worker_within_its_budg
     assert_eq!(server.worker(), worker);
 }
 
+/// What the host keeps for guests is allocated on whichever thread runs them.
+#[tokio::test]
+async fn guests_that_hoard_fields_on_many_threads_leave_the_worker_within_its_budget() {
+    let builder = small().guest(guests::LEAK).flag("--blocking-threads", "8");
+    let server = builder.start().await;
+    let worker = server.worker();
+    let greedy = server.load().kept(50).ask(Ask::get("/fields")).start();
+    let most = most_resident(&greedy, worker, 400).await;
+    figure(format_args!("50 guests that hoard fields: {} MiB resident of 256", most / MIB));
+    assert!(most < WORKER / 5 * 6, "{} MiB resident", most / MIB);
+    drop(greedy);
+    assert_eq!(server.worker(), worker);
+}
+
 #[tokio::test]
 async fn what_traps_fails_or_succeeds_gives_everything_back() {
     let small = small().guest(guests::MISBEHAVE).flag("--limit-memory", "16MiB");

@@ -7,7 +7,7 @@
 //! terminal reaches the supervisor alone, which then drains.
 
 use std::{
-    io,
+    env, io,
     os::{
         fd::{AsFd, OwnedFd},
         unix::{net::UnixStream, process::CommandExt},
@@ -25,6 +25,10 @@ use remuda_control::{
 use rustix::process::Pid;
 
 use crate::{Program, lifecycle::GenerationId, listeners::Listener};
+
+/// How many heaps glibc makes for several threads. Each keeps what was freed in it, so that
+/// with several a worker would hold the most that its guests needed once for each thread.
+const ARENAS: &str = "MALLOC_ARENA_MAX";
 
 /// What the workers of one generation are started with.
 #[derive(Debug)]
@@ -73,6 +77,9 @@ impl Launcher {
         if self.config.log.level != LogLevel::Debug {
             // Backtraces of guest errors would be captured on the hot path otherwise.
             command.env("RUST_BACKTRACE", "0");
+        }
+        if env::var_os(ARENAS).is_none() {
+            command.env(ARENAS, "1");
         }
         program.prepare(&mut command);
         let mapping = |(parent_fd, child_fd)| FdMapping { parent_fd, child_fd };
