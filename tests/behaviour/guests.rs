@@ -24,7 +24,7 @@ async fn every_guest_is_answered_by_every_worker_or_refused() {
     let upstream = Upstream::start().await;
     for guest in guests::ALL {
         match *guest {
-            guests::HELLO | guests::HELLO_P2 => {
+            guests::HELLO | guests::HELLO_P2 | guests::SDK_HELLO => {
                 answers(*guest, Ask::get("/"), "Hello, world!\n", &upstream).await;
             }
             guests::ECHO => answers(*guest, Ask::post("/").body("ping"), "ping", &upstream).await,

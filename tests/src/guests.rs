@@ -35,13 +35,15 @@ pub const NOT_HTTP: Guest = Guest { name: "not-http" };
 pub const OFFLOAD: Guest = Guest { name: "offload" };
 /// Leaves its work to jobs, and has hooks (0.2).
 pub const OFFLOAD_P2: Guest = Guest { name: "offload-p2" };
+/// `Hello, world!`, with the SDK (0.3).
+pub const SDK_HELLO: Guest = Guest { name: "sdk-hello" };
 /// Tells which instance answered, and what else that instance does (0.3).
 pub const WITNESS: Guest = Guest { name: "witness" };
 
 /// Every guest there is.
 pub const ALL: &[Guest] = &[
     BIG_TABLES, CPU, ECHO, FETCH, HELLO, HELLO_P2, LEAK, MISBEHAVE, NOT_HTTP, OFFLOAD, OFFLOAD_P2,
-    WITNESS,
+    SDK_HELLO, WITNESS,
 ];
 
 impl Guest {
