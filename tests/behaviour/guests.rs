@@ -32,6 +32,9 @@ async fn every_guest_is_answered_by_every_worker_or_refused() {
             guests::BIG_TABLES | guests::MISBEHAVE => {
                 answers(*guest, Ask::get("/"), "ok\n", &upstream).await;
             }
+            guests::API => answers(*guest, Ask::get("/"), "0 of 1000 items\n", &upstream).await,
+            guests::GATEWAY => answers(*guest, Ask::get("/"), "/gather", &upstream).await,
+            guests::THUMBNAIL => answers(*guest, Ask::get("/"), "POST /?width", &upstream).await,
             guests::CPU => answers(*guest, Ask::get("/"), "POST /hash", &upstream).await,
             guests::OFFLOAD | guests::OFFLOAD_P2 => {
                 let ask = Ask::post("/primes").body("100");

@@ -42,6 +42,7 @@ mod reload;
 mod responses;
 mod routes;
 mod scaling;
+mod sdk;
 mod sizing;
 mod sockets;
 mod survival;

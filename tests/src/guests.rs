@@ -13,6 +13,8 @@ pub struct Guest {
     pub name: &'static str,
 }
 
+/// JSON, events and hooks, with the SDK (0.3).
+pub const API: Guest = Guest { name: "api" };
 /// `ok`, from a component with a large table and several memories (0.2).
 pub const BIG_TABLES: Guest = Guest { name: "big-tables" };
 /// Hashes, transforms, resizes: work that burns (0.3).
@@ -21,6 +23,8 @@ pub const CPU: Guest = Guest { name: "cpu" };
 pub const ECHO: Guest = Guest { name: "echo" };
 /// Makes the outgoing request that `x-url` and `x-method` ask for (0.3).
 pub const FETCH: Guest = Guest { name: "fetch" };
+/// Asks several upstreams at once, with the SDK (0.3).
+pub const GATEWAY: Guest = Guest { name: "gateway" };
 /// `Hello, world!` (0.3).
 pub const HELLO: Guest = Guest { name: "hello" };
 /// `Hello, world!` (0.2).
@@ -37,13 +41,15 @@ pub const OFFLOAD: Guest = Guest { name: "offload" };
 pub const OFFLOAD_P2: Guest = Guest { name: "offload-p2" };
 /// `Hello, world!`, with the SDK (0.3).
 pub const SDK_HELLO: Guest = Guest { name: "sdk-hello" };
+/// Leaves images to a job, with the SDK (0.3).
+pub const THUMBNAIL: Guest = Guest { name: "thumbnail" };
 /// Tells which instance answered, and what else that instance does (0.3).
 pub const WITNESS: Guest = Guest { name: "witness" };
 
 /// Every guest there is.
 pub const ALL: &[Guest] = &[
-    BIG_TABLES, CPU, ECHO, FETCH, HELLO, HELLO_P2, LEAK, MISBEHAVE, NOT_HTTP, OFFLOAD, OFFLOAD_P2,
-    SDK_HELLO, WITNESS,
+    API, BIG_TABLES, CPU, ECHO, FETCH, GATEWAY, HELLO, HELLO_P2, LEAK, MISBEHAVE, NOT_HTTP,
+    OFFLOAD, OFFLOAD_P2, SDK_HELLO, THUMBNAIL, WITNESS,
 ];
 
 impl Guest {

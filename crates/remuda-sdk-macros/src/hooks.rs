@@ -5,14 +5,17 @@
 //! glob import, which does nothing.
 
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{quote, quote_spanned};
 use syn::{Error, ItemFn, Result, spanned::Spanned as _};
 
-use crate::signature::{NoArgs, check};
+use crate::signature::{NoArgs, check, returned};
 
 pub(crate) fn startup(NoArgs: NoArgs, function: &ItemFn) -> Result<TokenStream> {
     let call = call(function, "a startup hook")?;
+    let check = check_result(function);
     Ok(quote! {
+        #check
+
         #[doc(hidden)]
         #[allow(dead_code)]
         struct __RemudaStartup;
@@ -45,8 +48,11 @@ pub(crate) fn startup(NoArgs: NoArgs, function: &ItemFn) -> Result<TokenStream> 
 
 pub(crate) fn shutdown(NoArgs: NoArgs, function: &ItemFn) -> Result<TokenStream> {
     let call = call(function, "a shutdown hook")?;
+    let check = check_result(function);
     let name = syn::Ident::new("__RemudaStartup", function.sig.ident.span());
     Ok(quote! {
+        #check
+
         #[doc(hidden)]
         #[allow(dead_code)]
         async fn __remuda_shutdown() {
@@ -71,5 +77,13 @@ fn call(function: &ItemFn, what: &str) -> Result<TokenStream> {
     Ok(match function.sig.asyncness {
         Some(_) => quote!(#name()),
         None => quote!(async { #name() }),
+    })
+}
+
+/// Says of a wrong return type that it is one, outside of guests too.
+fn check_result(function: &ItemFn) -> Option<TokenStream> {
+    let returned = returned(function)?;
+    Some(quote_spanned! {returned.span()=>
+        const _: fn() = ::remuda_sdk::__private::hooks::returns::<#returned>;
     })
 }

@@ -1,8 +1,8 @@
 //! `#[job]`: a type of the function's name that knows how to run it here and elsewhere.
 
 use proc_macro2::TokenStream;
-use quote::{format_ident, quote};
-use syn::{ItemFn, Result, Type, parse_quote};
+use quote::{format_ident, quote, quote_spanned};
+use syn::{ItemFn, Result, Type, parse_quote, spanned::Spanned as _};
 
 use crate::signature::{NoArgs, arguments, check, is_bytes, is_called, parameter, returned};
 
@@ -10,10 +10,15 @@ pub(crate) fn expand(NoArgs: NoArgs, function: &ItemFn) -> Result<TokenStream> {
     check(function, "a job")?;
     let (name, visibility) = (&function.sig.ident, &function.vis);
     let types = arguments(function);
-    let names: Vec<_> = (0..types.len()).map(|index| format_ident!("argument{index}")).collect();
+    // What is wrong with an argument is to be said of its type, and of the job of its name.
+    let numbered = types.iter().enumerate();
+    let names: Vec<_> =
+        numbered.map(|(index, it)| format_ident!("argument{index}", span = it.span())).collect();
     let to = types.iter().map(|it| codec("to", it));
     let from = types.iter().map(|it| codec("from", it));
     let count = types.len();
+    let run =
+        quote_spanned!(name.span()=> ::remuda_sdk::__private::offload::<Self>(payload).await?);
 
     let unit: Type = parse_quote!(());
     let output = returned(function).unwrap_or(&unit);
@@ -37,9 +42,8 @@ pub(crate) fn expand(NoArgs: NoArgs, function: &ItemFn) -> Result<TokenStream> {
             #visibility async fn offload(
                 #(#names: #types),*
             ) -> ::core::result::Result<#value, ::remuda_sdk::Error> {
-                use ::remuda_sdk::__private::codec;
-                let payload = codec::join::<#count>([#(codec::#to(#names)?),*])?;
-                codec::#decode(::remuda_sdk::__private::offload::<Self>(payload).await?)
+                let payload = ::remuda_sdk::__private::codec::join::<#count>([#(#to(#names)?),*])?;
+                #decode(#run)
             }
         }
 
@@ -50,11 +54,10 @@ pub(crate) fn expand(NoArgs: NoArgs, function: &ItemFn) -> Result<TokenStream> {
             async fn run(
                 payload: ::std::vec::Vec<u8>,
             ) -> ::core::result::Result<::std::vec::Vec<u8>, ::remuda_sdk::Error> {
-                use ::remuda_sdk::__private::codec;
-                let [#(#names),*] = codec::split::<#count>(payload)?;
-                #(let #names: #types = codec::#from(#names)?;)*
+                let [#(#names),*] = ::remuda_sdk::__private::codec::split::<#count>(payload)?;
+                #(let #names: #types = #from(#names)?;)*
                 let value: #value = #call;
-                codec::#encode(value)
+                #encode(value)
             }
         }
     })
@@ -64,5 +67,5 @@ pub(crate) fn expand(NoArgs: NoArgs, function: &ItemFn) -> Result<TokenStream> {
 fn codec(direction: &str, written: &Type) -> TokenStream {
     let kind = if is_bytes(written) { "raw" } else { "json" };
     let name = format_ident!("{direction}_{kind}");
-    quote!(#name)
+    quote_spanned!(written.span()=> ::remuda_sdk::__private::codec::#name)
 }

@@ -26,7 +26,7 @@ type Chunks = Pin<Box<dyn Stream<Item = Result<Bytes>>>>;
 /// while let Some(chunk) = body.chunk().await {
 ///     println!("{} bytes", chunk?.len());
 /// }
-/// # remuda_sdk::Result::Ok(())
+/// # Ok::<(), remuda_sdk::Error>(())
 /// # }).unwrap();
 /// ```
 #[derive(Default)]

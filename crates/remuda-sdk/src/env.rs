@@ -45,7 +45,7 @@ pub struct EnvError {
 ///
 /// let config: Config = remuda_sdk::env()?;
 /// assert_eq!(config.workers_of_mine, 0);
-/// # remuda_sdk::Result::Ok(())
+/// # Ok::<(), remuda_sdk::Error>(())
 /// ```
 pub fn env<T: DeserializeOwned>() -> Result<T, EnvError> {
     env_with_prefix("")
@@ -65,7 +65,7 @@ pub fn env<T: DeserializeOwned>() -> Result<T, EnvError> {
 ///
 /// let config: Config = remuda_sdk::env_with_prefix("SHOP_")?;
 /// assert_eq!(config.title, None);
-/// # remuda_sdk::Result::Ok(())
+/// # Ok::<(), remuda_sdk::Error>(())
 /// ```
 pub fn env_with_prefix<T: DeserializeOwned>(prefix: &str) -> Result<T, EnvError> {
     // What is no text belongs to no field.

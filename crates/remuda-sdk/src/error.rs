@@ -6,6 +6,7 @@
 use std::{error::Error as StdError, fmt};
 
 use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::{Body, IntoResponse, OffloadError, Response, client::ClientError};
@@ -168,15 +169,18 @@ impl Error {
         error
     }
 
-    /// The same error with another member in its problem document.
+    /// The same error with another member in its problem document. What cannot be serialized is left
+    /// out.
     ///
     /// ```
     /// # use remuda_sdk::Error;
     /// Error::unprocessable("not valid").with("errors", vec!["name is empty"]);
     /// ```
     #[must_use]
-    pub fn with(mut self, member: &str, value: impl Into<Value>) -> Self {
-        self.0.members.insert(member.to_owned(), value.into());
+    pub fn with(mut self, member: &str, value: impl Serialize) -> Self {
+        if let Ok(value) = serde_json::to_value(value) {
+            self.0.members.insert(member.to_owned(), value);
+        }
         self
     }
 

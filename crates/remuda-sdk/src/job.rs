@@ -26,15 +26,28 @@ pub trait Job {
 )]
 pub trait Listed: Job {}
 
+/// What fits into one call of the server, in bytes: 4 MiB, less what goes with it. More than that would
+/// be the end of the whole instance.
+pub(crate) const MAX_PAYLOAD: usize = (4 << 20) - (4 << 10);
+
+/// What may be handed over, or how long it is.
+pub(crate) fn fits(payload: Vec<u8>) -> Result<Vec<u8>> {
+    match payload.len() {
+        length if length > MAX_PAYLOAD => Err(OffloadError::TooLarge(length).into()),
+        _ => Ok(payload),
+    }
+}
+
 /// Runs a job elsewhere: in a guest, in an instance of its own; in a test, in place.
 ///
 /// # Errors
 /// What the job returned, or an [`OffloadError`].
 pub async fn offload<J: Listed>(payload: Vec<u8>) -> Result<Vec<u8>> {
+    let payload = fits(payload)?;
     #[cfg(target_family = "wasm")]
     return crate::guest::offload(J::NAME, payload).await;
     #[cfg(not(target_family = "wasm"))]
-    J::run(payload).await.map_err(|error| crate::Error::from_wire(&error.to_wire()))
+    J::run(payload).await.and_then(fits).map_err(|error| crate::Error::from_wire(&error.to_wire()))
 }
 
 /// Why a job has no result, where that is not for an error of its own.
@@ -55,6 +68,11 @@ pub enum OffloadError {
     /// The component runs no job of this name.
     #[error("failed to offload {0}: there is no such job")]
     Unknown(String),
+    /// The arguments or the result have so many bytes, which is more than 4 MiB.
+    #[error(
+        "failed to offload a job: {0} bytes are too many, 4 MiB are the most; use smaller pieces"
+    )]
+    TooLarge(usize),
     /// The job's instance ended instead of returning.
     #[error("failed to finish a job: {0}")]
     Trapped(String),
@@ -80,6 +98,7 @@ impl OffloadError {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::CpuTime | Self::Deadline => StatusCode::GATEWAY_TIMEOUT,
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::QueueFull => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         }

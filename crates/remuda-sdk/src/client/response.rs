@@ -23,7 +23,7 @@ use crate::{Body, Error, Response, Result, task::Pause};
 /// let response = Client::new().post("http://localhost/").send().await?;
 /// assert_eq!(response.status(), 201);
 /// assert_eq!(response.text().await?, "made");
-/// # remuda_sdk::Result::Ok(())
+/// # Ok::<(), remuda_sdk::Error>(())
 /// # }).unwrap();
 /// ```
 #[derive(Debug)]
@@ -79,7 +79,7 @@ impl ClientResponse {
     /// # test::block_on(async {
     /// let response = Client::new().get("http://localhost/").send().await?;
     /// assert!(matches!(response.error_for_status(), Err(ClientError::Status { .. })));
-    /// # remuda_sdk::Result::Ok(())
+    /// # Ok::<(), remuda_sdk::Error>(())
     /// # }).unwrap();
     /// ```
     pub fn error_for_status(self) -> Result<Self, ClientError> {

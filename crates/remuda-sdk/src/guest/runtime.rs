@@ -10,7 +10,10 @@ use super::{
     incoming::Incoming,
     outgoing,
 };
-use crate::{Error, Handler, OffloadError, Request, Result, Router, job::Job};
+use crate::{
+    Error, Handler, OffloadError, Request, Result, Router,
+    job::{Job, fits},
+};
 
 /// Answers a request with a function.
 pub async fn serve<H, M>(request: WasiRequest, handler: &H) -> Result<WasiResponse, ErrorCode>
@@ -42,7 +45,8 @@ pub async fn serve_app(
 /// Runs a job that was offloaded to this instance.
 pub async fn run_job<J: Job>(payload: Vec<u8>) -> Result<Vec<u8>, jobs::Error> {
     crate::log::install();
-    J::run(payload).await.map_err(|error| jobs::Error::Failed(error.to_wire()))
+    let result = J::run(payload).await.and_then(fits);
+    result.map_err(|error| jobs::Error::Failed(error.to_wire()))
 }
 
 pub(crate) async fn offload(job: &str, payload: Vec<u8>) -> Result<Vec<u8>> {

@@ -49,7 +49,7 @@ impl Event {
     /// ```
     /// # use remuda_sdk::Event;
     /// assert_eq!(Event::json(&[1, 2])?.to_string(), "data: [1,2]\n\n");
-    /// # remuda_sdk::Result::Ok(())
+    /// # Ok::<(), remuda_sdk::Error>(())
     /// ```
     pub fn json(data: &impl Serialize) -> Result<Self> {
         Ok(Self::new(serde_json::to_string(data)?))

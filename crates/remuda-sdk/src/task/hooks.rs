@@ -27,6 +27,9 @@ impl<E: Into<Error>> HookResult for Result<(), E> {
     }
 }
 
+/// Fails to compile for any other type.
+pub fn returns<T: HookResult>() {}
+
 /// What `#[startup]` has defined.
 #[diagnostic::on_unimplemented(
     message = "`#[shutdown]` needs a `#[startup]` in the same module",
