@@ -111,7 +111,6 @@ impl Client {
     /// assert_eq!(test::get("/").send_now(handle).text(), "it costs 42");
     /// ```
     #[cfg(not(target_family = "wasm"))]
-    #[must_use]
     pub fn stub<R: crate::IntoResponse>(answer: impl Fn(Sent) -> R + 'static) -> StubGuard {
         stub::install(move |request| answer(request).into_response())
     }

@@ -255,7 +255,7 @@ impl Error {
     }
 
     /// What another instance of this component makes an equal error of.
-    pub(crate) fn to_wire(mut self) -> String {
+    pub(crate) fn into_wire(mut self) -> String {
         self.log();
         let retry_after = self.0.retry_after;
         let mut problem = self.problem();
@@ -373,7 +373,7 @@ mod tests {
     #[test]
     fn an_error_survives_the_way_from_a_job() {
         let error = Error::unprocessable("too large").with("width", 9).retry_after(3);
-        let error = Error::from_wire(&error.to_wire());
+        let error = Error::from_wire(&error.into_wire());
         assert_eq!((error.status().as_u16(), error.detail()), (422, Some("too large")));
         let response = error.into_response();
         assert_eq!(response.headers()["retry-after"], "3");

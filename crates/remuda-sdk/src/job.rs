@@ -47,7 +47,10 @@ pub async fn offload<J: Listed>(payload: Vec<u8>) -> Result<Vec<u8>> {
     #[cfg(target_family = "wasm")]
     return crate::guest::offload(J::NAME, payload).await;
     #[cfg(not(target_family = "wasm"))]
-    J::run(payload).await.and_then(fits).map_err(|error| crate::Error::from_wire(&error.to_wire()))
+    J::run(payload)
+        .await
+        .and_then(fits)
+        .map_err(|error| crate::Error::from_wire(&error.into_wire()))
 }
 
 /// Why a job has no result, where that is not for an error of its own.

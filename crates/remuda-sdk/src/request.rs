@@ -203,7 +203,7 @@ impl Request {
     /// ```
     #[must_use]
     pub fn into_http(mut self) -> http::Request<Body> {
-        (self.method(), self.uri(), self.headers());
+        let _all = (self.method(), self.uri(), self.headers());
         let mut request = http::Request::new(self.body);
         *request.method_mut() = self.method.take().unwrap_or_default();
         *request.uri_mut() = self.uri.take().unwrap_or_default();

@@ -294,7 +294,7 @@ mod tests {
 
     #[track_caller]
     fn assert_answers(path: &str, status: u16, text: &str) {
-        let response = test::get(path).send_now(&app());
+        let response = test::get(path).send_now(app());
         assert_eq!(
             (response.status().as_u16(), response.text().as_str()),
             (status, text),
@@ -315,16 +315,16 @@ mod tests {
             404,
             r#"{"detail":"there is nothing here","status":404,"title":"Not Found"}"#,
         );
-        assert_eq!(test::get("/files/%FF").send_now(&app()).status(), 400);
+        assert_eq!(test::get("/files/%FF").send_now(app()).status(), 400);
     }
 
     #[test]
     fn methods_are_told_apart() {
-        assert_eq!(test::post("/").send_now(&app()).text(), "posted");
-        let response = test::delete("/").send_now(&app());
+        assert_eq!(test::post("/").send_now(app()).text(), "posted");
+        let response = test::delete("/").send_now(app());
         assert_eq!(response.status(), 405);
         assert_eq!(response.header("allow"), "GET, HEAD, POST");
-        let response = test::request(Method::HEAD, "/").send_now(&app());
+        let response = test::request(Method::HEAD, "/").send_now(app());
         assert_eq!((response.status().as_u16(), response.text().as_str()), (200, ""));
         assert_eq!(response.header("content-length"), "4");
         let any: Router = Router::new().any("/", async |method: Method| method.to_string());

@@ -47,6 +47,12 @@ impl Guest {
         self.folder.join("src/main.rs").exists()
     }
 
+    /// Whether it is written with the SDK.
+    pub(crate) fn uses_sdk(&self) -> bool {
+        let manifest = fs::read_to_string(self.folder.join("Cargo.toml"));
+        manifest.is_ok_and(|manifest| manifest.contains("remuda-sdk"))
+    }
+
     /// The file that cargo makes of it. Cargo keeps the name of a program, and writes that of a
     /// library with underscores.
     pub(crate) fn built_name(&self) -> String {

@@ -12,7 +12,7 @@ use crate::extra;
 use crate::guest::Guest;
 use crate::process::{run, step};
 use crate::toolchain::{TARGET, Toolchain};
-use crate::workspace::Workspace;
+use crate::workspace::{Workspace, cargo};
 
 /// Builds all guests.
 ///
@@ -22,11 +22,16 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
     let toolchain = Toolchain::provision()?;
     let guests = Guest::all(&workspace.guests())?;
     step("building guests");
-    run(toolchain
-        .cargo(&guests)
-        .current_dir(workspace.guests())
-        .arg("--target-dir")
-        .arg(workspace.guest_build()))?;
+    // What is built together has its features together: all would be built as the SDK wants it.
+    let (with_sdk, plain): (Vec<_>, Vec<_>) = guests.iter().partition(|guest| guest.uses_sdk());
+    for together in [plain, with_sdk] {
+        run(toolchain
+            .cargo(&guests)
+            .current_dir(workspace.guests())
+            .args(together.iter().flat_map(|guest| ["--package", guest.name()]))
+            .arg("--target-dir")
+            .arg(workspace.guest_build()))?;
+    }
 
     let built = workspace.guest_build().join(TARGET).join("release");
     let public = workspace.built_guests();
@@ -61,4 +66,19 @@ fn publish(bytes: &[u8], place: &Path) -> Result<()> {
     fs::write(&draft, bytes)
         .and_then(|()| fs::rename(&draft, place))
         .with_context(|| format!("failed to write {}", place.display()))
+}
+
+/// Runs the tests that guests have of themselves: on this machine, as their authors would.
+///
+/// # Errors
+/// When one fails.
+pub(crate) fn test(workspace: &Workspace) -> Result<()> {
+    step("testing handlers of guests");
+    let guests = Guest::all(&workspace.guests())?;
+    let with_sdk = guests.iter().filter(|guest| guest.uses_sdk());
+    run(cargo()
+        .current_dir(workspace.guests())
+        .args(["test", "--quiet", "--target-dir"])
+        .arg(workspace.guest_build().join("native"))
+        .args(with_sdk.flat_map(|guest| ["--package", guest.name()])))
 }

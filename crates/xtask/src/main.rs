@@ -51,7 +51,7 @@ enum Command {
 
     /// Build the guests and the server, and run all tests of the workspace
     ///
-    /// Seeds of the fuzz targets and documentation tests run first, all others under
+    /// Seeds of the fuzz targets, guests' own and documentation tests run first, all others under
     /// cargo-nextest, which is installed when it is missing. The tests find the guests through `REMUDA_GUESTS`.
     Test {
         /// Passed on to `cargo nextest run --workspace`

@@ -1,6 +1,6 @@
 //! Runs all tests of the workspace against real guests and the real server.
 //!
-//! Owns the order: seeds and documentation tests first, so that nextest's summary is the last thing
+//! Owns the order: seeds, guests' own and documentation tests first, so that nextest's summary is the last thing
 //! printed.
 
 use std::ffi::OsString;
@@ -27,6 +27,7 @@ pub(crate) fn test(workspace: &Workspace, args: &[OsString]) -> Result<()> {
     run(workspace.cargo().args(["build", "--workspace", "--all-targets"]))?;
     step("trying the seeds of the fuzz targets");
     run(workspace.cargo_for_fuzzing("test").args(["--lib", "--quiet"]))?;
+    guests::test(workspace)?;
     step("running documentation tests");
     run(workspace.cargo_for_tests().args(["test", "--doc", "--workspace"]))?;
     step("running tests");

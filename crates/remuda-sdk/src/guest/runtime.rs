@@ -46,7 +46,7 @@ pub async fn serve_app(
 pub async fn run_job<J: Job>(payload: Vec<u8>) -> Result<Vec<u8>, jobs::Error> {
     crate::log::install();
     let result = J::run(payload).await.and_then(fits);
-    result.map_err(|error| jobs::Error::Failed(error.to_wire()))
+    result.map_err(|error| jobs::Error::Failed(error.into_wire()))
 }
 
 pub(crate) async fn offload(job: &str, payload: Vec<u8>) -> Result<Vec<u8>> {

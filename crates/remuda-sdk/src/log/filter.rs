@@ -6,7 +6,6 @@ use tracing::{Level, level_filters::LevelFilter};
 #[derive(Clone, Debug)]
 pub(super) struct Filter {
     default: LevelFilter,
-    /// The longest first.
     targets: Vec<(String, LevelFilter)>,
 }
 
@@ -24,7 +23,6 @@ impl Filter {
                 None => filter.default = part.parse().unwrap_or(filter.default),
             }
         }
-        filter.targets.sort_by_key(|(target, _)| std::cmp::Reverse(target.len()));
         filter
     }
 
@@ -33,7 +31,8 @@ impl Filter {
             let rest = target.strip_prefix(wanted);
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
         };
-        let special = self.targets.iter().find(|(wanted, _)| of(wanted));
+        let special = self.targets.iter().filter(|(wanted, _)| of(wanted));
+        let special = special.max_by_key(|(wanted, _)| wanted.len());
         level <= special.map_or(self.default, |(_, level)| *level)
     }
 
