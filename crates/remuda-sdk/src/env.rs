@@ -54,7 +54,7 @@ pub fn env<T: DeserializeOwned>() -> Result<T, EnvError> {
 /// The same, of variables that begin with this.
 ///
 /// # Errors
-/// As [`env`].
+/// As [`env`](fn@env).
 ///
 /// ```
 /// # #[derive(serde::Deserialize)]

@@ -55,7 +55,7 @@ pub async fn offload<J: Listed>(payload: Vec<u8>) -> Result<Vec<u8>> {
 
 /// Why a job has no result, where that is not for an error of its own.
 ///
-/// It becomes an [`Error`] with a status for the client: 503 with `Retry-After` when there is no room
+/// It becomes an [`Error`](crate::Error) with a status for the client: 503 with `Retry-After` when there is no room
 /// for the job, 504 when it took too long, else 500.
 ///
 /// ```
