@@ -281,3 +281,21 @@ async fn a_job_that_takes_too_long_is_an_answer_of_the_guest() {
     assert_eq!((reply.status.as_u16(), reply.header("proxy-status")), (413, ""), "{reply:?}");
     assert_eq!(server.send(Ask::post("/").body(image(40))).await.status, 200);
 }
+
+/// Hooks would have it start in another way, and jobs cannot be run elsewhere.
+#[test]
+fn a_component_has_of_the_runtime_only_what_it_asks_for() {
+    for (guest, wanted) in [
+        (guests::SDK_HELLO, &[][..]),
+        (guests::GATEWAY, &[]),
+        (guests::API, &["lifecycle"]),
+        (guests::THUMBNAIL, &["jobs", "offload"]),
+    ] {
+        let bytes = std::fs::read(guest.path()).expect("a component");
+        let text = String::from_utf8_lossy(&bytes);
+        for interface in ["lifecycle", "jobs", "offload"] {
+            let there = text.contains(&format!("remuda:runtime/{interface}@"));
+            assert_eq!(there, wanted.contains(&interface), "{}: {interface}", guest.name);
+        }
+    }
+}

@@ -65,6 +65,9 @@ pub(crate) fn expand(Args { jobs }: Args, function: &ItemFn) -> Result<TokenStre
         #[allow(non_upper_case_globals, dead_code)]
         const #one: () = ();
 
+        // Outside of a guest and its tests it has no other use.
+        const _: fn() = || _ = #name;
+
         #checks
         #listed
 

@@ -13,8 +13,12 @@ use crate::signature::{NoArgs, check, returned};
 pub(crate) fn startup(NoArgs: NoArgs, function: &ItemFn) -> Result<TokenStream> {
     let call = call(function, "a startup hook")?;
     let check = check_result(function);
+    let name = &function.sig.ident;
     Ok(quote! {
         #check
+
+        // Outside of a guest it has no other use.
+        const _: fn() = || _ = #name;
 
         #[doc(hidden)]
         #[allow(dead_code)]
