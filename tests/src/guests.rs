@@ -29,6 +29,8 @@ pub const GATEWAY: Guest = Guest { name: "gateway" };
 pub const HELLO: Guest = Guest { name: "hello" };
 /// `Hello, world!` (0.2).
 pub const HELLO_P2: Guest = Guest { name: "hello-p2" };
+/// Routes and JSON in JavaScript (0.2).
+pub const JS_HELLO: Guest = Guest { name: "js-hello" };
 /// Keeps so many KiB of each request as the query says (0.3).
 pub const LEAK: Guest = Guest { name: "leak" };
 /// Traps, burns, leaks, hangs: whatever the path says (0.2).
@@ -39,6 +41,8 @@ pub const NOT_HTTP: Guest = Guest { name: "not-http" };
 pub const OFFLOAD: Guest = Guest { name: "offload" };
 /// Leaves its work to jobs, and has hooks (0.2).
 pub const OFFLOAD_P2: Guest = Guest { name: "offload-p2" };
+/// Routes and JSON in Python (0.3).
+pub const PYTHON_HELLO: Guest = Guest { name: "python-hello" };
 /// `Hello, world!`, with the SDK (0.3).
 pub const SDK_HELLO: Guest = Guest { name: "sdk-hello" };
 /// Leaves images to a job, with the SDK (0.3).
@@ -48,8 +52,24 @@ pub const WITNESS: Guest = Guest { name: "witness" };
 
 /// Every guest there is.
 pub const ALL: &[Guest] = &[
-    API, BIG_TABLES, CPU, ECHO, FETCH, GATEWAY, HELLO, HELLO_P2, LEAK, MISBEHAVE, NOT_HTTP,
-    OFFLOAD, OFFLOAD_P2, SDK_HELLO, THUMBNAIL, WITNESS,
+    API,
+    BIG_TABLES,
+    CPU,
+    ECHO,
+    FETCH,
+    GATEWAY,
+    HELLO,
+    HELLO_P2,
+    JS_HELLO,
+    LEAK,
+    MISBEHAVE,
+    NOT_HTTP,
+    OFFLOAD,
+    OFFLOAD_P2,
+    PYTHON_HELLO,
+    SDK_HELLO,
+    THUMBNAIL,
+    WITNESS,
 ];
 
 impl Guest {

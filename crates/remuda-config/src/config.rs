@@ -33,6 +33,8 @@ pub struct Config {
     pub log: Log,
     /// Never empty; no two routes share host and path.
     pub routes: Vec<Route>,
+    /// Why the last build failed, in a server that `remuda dev` keeps; no setting of anybody's.
+    pub notice: Option<String>,
 }
 
 /// One address to listen on.

@@ -1,6 +1,7 @@
 //! From the command line, the environment and the file to the configuration.
 
 mod identity;
+pub(crate) mod notice;
 
 use std::{
     env, fs,
@@ -42,6 +43,7 @@ pub(crate) fn load(args: ServeArgs) -> Result<Loaded, Failure> {
         .map_err(|errors| Failure::new(Exit::Configuration, errors.to_string()))?;
     check_mounts(&loaded.config)?;
     identity::read(&mut loaded)?;
+    loaded.config.notice = notice::read()?;
     Ok(loaded)
 }
 

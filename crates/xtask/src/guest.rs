@@ -6,12 +6,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use remuda_project::toolchain::Package;
 
-/// A member of the guests' workspace.
+/// A folder of guests/.
 pub(crate) struct Guest {
     folder: PathBuf,
     name: String,
+    is_rust: bool,
 }
+
+/// A file that makes a folder a guest: Rust, JavaScript, Python.
+const MANIFESTS: [&str; 3] = ["Cargo.toml", "package.json", "app.py"];
 
 impl Guest {
     /// All guests in a folder: every folder with a manifest is one. In alphabetical order.
@@ -23,9 +28,10 @@ impl Guest {
         let mut all = Vec::new();
         for entry in fs::read_dir(guests).with_context(failed)? {
             let folder = entry.with_context(failed)?.path();
-            if folder.join("Cargo.toml").exists() {
+            if MANIFESTS.iter().any(|manifest| folder.join(manifest).exists()) {
                 let name = folder.file_name().unwrap_or_default().display().to_string();
-                all.push(Self { folder, name });
+                let is_rust = folder.join("Cargo.toml").exists();
+                all.push(Self { folder, name, is_rust });
             }
         }
         all.sort_by(|a, b| a.name.cmp(&b.name));
@@ -37,13 +43,27 @@ impl Guest {
         &self.name
     }
 
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Whether it is a member of the guests' workspace.
+    pub(crate) fn is_rust(&self) -> bool {
+        self.is_rust
+    }
+
+    /// What cargo is told of it.
+    pub(crate) fn package(&self) -> Package {
+        Package { name: self.name.clone(), is_program: self.is_program() }
+    }
+
     /// A core module that its component gets besides its own, if there is one.
     pub(crate) fn extra(&self) -> Option<PathBuf> {
         Some(self.folder.join("extra.wat")).filter(|file| file.exists())
     }
 
     /// Whether it is a program with a `main`, not a library of handlers.
-    pub(crate) fn is_program(&self) -> bool {
+    fn is_program(&self) -> bool {
         self.folder.join("src/main.rs").exists()
     }
 

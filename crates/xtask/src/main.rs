@@ -9,12 +9,11 @@
 mod bench;
 mod check;
 mod extra;
+mod foreign;
 mod guest;
 mod guests;
-mod process;
 mod serve;
 mod test;
-mod toolchain;
 mod workspace;
 
 use std::ffi::OsString;
@@ -39,7 +38,8 @@ enum Command {
     ///
     /// Uses the first of these that works: an installed target wasm32-wasip2; `rustup target add
     /// wasm32-wasip2`; Debian's rustc-web, rust-web-src and wasi-libc (installed with apt-get when
-    /// run as root).
+    /// run as root). Guests in Python and JavaScript are built with tools from PyPI and npm, which
+    /// are kept in target/guest-build.
     Guests,
 
     /// Build the guests and the server, and serve the guest hello on 127.0.0.1:8000

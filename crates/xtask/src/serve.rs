@@ -9,8 +9,8 @@ use std::process::Command;
 use anyhow::{Error, Result};
 
 use crate::guests;
-use crate::process::{run, step};
 use crate::workspace::Workspace;
+use remuda_project::process::{run, step};
 
 const ADDRESS: &str = "127.0.0.1:8000";
 

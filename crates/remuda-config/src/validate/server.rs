@@ -64,6 +64,7 @@ impl Server {
             outbound: self.outbound?,
             log: self.log?,
             routes,
+            notice: None,
         })
     }
 }

@@ -1,0 +1,34 @@
+//! What `remuda dev` tells the server that it keeps: that there is such a thing, and whether the
+//! last build failed.
+//!
+//! Owner: the variable `REMUDA_DEV`, which names a file. Invariant: the file holds the reason of a
+//! build that failed, or is not there; it is read when the configuration is, so that a reload is
+//! what makes the workers know it.
+
+use std::{env, fs, io::ErrorKind};
+
+use crate::exit::{Exit, Failure};
+
+/// Names the file.
+pub(crate) const VARIABLE: &str = "REMUDA_DEV";
+
+/// Whether this server is one of `remuda dev`.
+pub(crate) fn is_for_development() -> bool {
+    env::var_os(VARIABLE).is_some()
+}
+
+/// Why the last build failed, if it did.
+pub(super) fn read() -> Result<Option<String>, Failure> {
+    let Some(path) = env::var_os(VARIABLE) else { return Ok(None) };
+    match fs::read_to_string(&path) {
+        Ok(notice) => Ok(Some(notice)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => {
+            let message = format!(
+                "{VARIABLE}: failed to read {}: {error}; only `remuda dev` sets this variable",
+                path.display()
+            );
+            Err(Failure::new(Exit::Configuration, message))
+        }
+    }
+}

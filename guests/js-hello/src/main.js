@@ -1,0 +1,15 @@
+// Joins the handler to the server. Each request has an instance, and a `fetch` event, of its own.
+
+import { getEnvironment } from "wasi:cli/environment@0.2.10";
+import { handle } from "./handler.js";
+
+addEventListener("fetch", (event) => event.respondWith(answer(event.request)));
+
+async function answer(request) {
+  try {
+    return await handle(request, Object.fromEntries(getEnvironment()));
+  } catch (error) {
+    console.error(error);
+    return new Response("something went wrong\n", { status: 500 });
+  }
+}

@@ -1,0 +1,127 @@
+//! Handlers in Python and JavaScript run with the default settings.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use remuda_tests::{
+    Ask, Cli, Server, figure,
+    guests::{self, Guest},
+    process, wait,
+};
+
+/// Each with how its instances are used, the default first.
+const LANGUAGES: [(Guest, &[&str]); 2] = [
+    (guests::PYTHON_HELLO, &["reuse", "fresh"]),
+    // Its engine answers one request per instance:
+    // https://github.com/bytecodealliance/StarlingMonkey/issues/247
+    (guests::JS_HELLO, &["fresh"]),
+];
+
+const REQUESTS: u32 = 100;
+
+#[tokio::test]
+async fn a_hundred_requests_are_answered_in_every_mode() {
+    for (guest, modes) in LANGUAGES {
+        for mode in modes {
+            let started = Instant::now();
+            let builder = Server::builder().guest(guest).flag("--instances", *mode);
+            let server = builder.with_admin().start().await;
+            let start = started.elapsed();
+            let mut connection = server.connect().await;
+            // Not of interest: what only the first request pays for.
+            assert_eq!(connection.get("/").await.ok(), "Hello, world!\n");
+            let before = process::processor_time(server.worker());
+            for _ in 0..REQUESTS {
+                assert_eq!(connection.get("/").await.ok(), "Hello, world!\n");
+            }
+            let cpu = (process::processor_time(server.worker()) - before) / REQUESTS;
+            let resident = process::resident_bytes(server.worker()) >> 20;
+            let held = server.metrics().await.sum("remuda_guest_memory_bytes", &[]) as u64 >> 20;
+            figure(format_args!(
+                "{} {mode}: ready after {start:.1?}, {cpu:.1?} of CPU per request, guests hold \
+                 {held} MiB, the worker {resident} MiB",
+                guest.name
+            ));
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_default_is_a_mode_that_works() {
+    for (guest, modes) in LANGUAGES {
+        let server = Server::builder().guest(guest).with_admin().start().await;
+        for _ in 0..3 {
+            assert_eq!(server.get("/").await.ok(), "Hello, world!\n");
+        }
+        let is_kept = wait::until_async("instances to be idle or gone", async || {
+            let metrics = server.metrics().await;
+            let of = |state| metrics.sum("remuda_instances", &[("state", state)]);
+            (of("busy") == 0.0).then(|| of("idle") > 0.0)
+        })
+        .await;
+        assert_eq!(is_kept, modes[0] == "reuse", "{}", guest.name);
+    }
+}
+
+#[tokio::test]
+async fn paths_bodies_and_errors_are_what_the_handler_makes_of_them() {
+    for (guest, _) in LANGUAGES {
+        let server = Server::of(guest).await;
+        let greeting = server.get("/hello/J%C3%B8rn").await;
+        assert_eq!(greeting.header("content-type"), "application/json", "{}", guest.name);
+        let greeting: serde_json::Value = serde_json::from_str(&greeting.ok()).expect("JSON");
+        assert_eq!(greeting["hello"], "Jørn");
+        // More than any of the buffers in between.
+        let body = "0123456789abcdef".repeat(32 * 1024);
+        let echo = server.send(Ask::post("/echo").body(body.clone())).await.ok();
+        assert!(echo == body, "{}: {} bytes of {}", guest.name, echo.len(), body.len());
+        assert_eq!(server.get("/nowhere").await.status, 404);
+        assert_eq!(server.get("/echo").await.status, 405);
+    }
+}
+
+#[tokio::test]
+async fn settings_come_from_the_environment() {
+    for (guest, _) in LANGUAGES {
+        let server = Server::builder().guest(guest).flag("--env", "GREETING=goodbye").start().await;
+        let greeting = server.get("/hello/you").await.ok();
+        let greeting: serde_json::Value = serde_json::from_str(&greeting).expect("JSON");
+        assert_eq!(greeting["goodbye"], "you", "{}", guest.name);
+    }
+}
+
+/// How long a handler waits, and how many of them at the same time.
+const WAIT: Duration = Duration::from_millis(300);
+const WAITING: u32 = 10;
+
+#[tokio::test]
+async fn handlers_wait_at_the_same_time() {
+    for (guest, modes) in LANGUAGES {
+        let server = Server::builder().guest(guest).with_admin().start().await;
+        let target = format!("/sleep/{}", WAIT.as_millis());
+        let asking = (0..WAITING).map(|_| server.get(&target));
+        let (elapsed, replies) = wait::timed(join_all(asking)).await;
+        for reply in replies {
+            assert_eq!(reply.ok(), format!("slept {} ms\n", WAIT.as_millis()));
+        }
+        assert!(elapsed < WAIT * WAITING / 2, "{} took {elapsed:?}", guest.name);
+        if modes[0] == "reuse" {
+            // All of them in one.
+            let instances = wait::until_async("the instances to be counted", async || {
+                let counted = server.metrics().await.sum("remuda_instances", &[]);
+                (counted > 0.0).then_some(counted)
+            });
+            assert_eq!(instances.await, 1.0, "{}", guest.name);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_limit_that_is_too_low_is_named_before_anything_starts() {
+    for (guest, _) in LANGUAGES {
+        let serve = Cli::remuda("serve --admin off --bind 127.0.0.1:0 --limit-memory 4MiB");
+        let ended = serve.arg(guest.path()).shared_cache().run().await;
+        assert!(matches!(ended.code, Some(65 | 70)), "{ended}");
+        assert!(ended.stderr.contains("limits.memory"), "{ended}");
+    }
+}
