@@ -98,6 +98,7 @@ const WAITING: u32 = 10;
 async fn handlers_wait_at_the_same_time() {
     for (guest, modes) in LANGUAGES {
         let server = Server::builder().guest(guest).with_admin().start().await;
+        assert_eq!(server.get("/").await.ok(), "Hello, world!\n");
         let target = format!("/sleep/{}", WAIT.as_millis());
         let asking = (0..WAITING).map(|_| server.get(&target));
         let (elapsed, replies) = wait::timed(join_all(asking)).await;
@@ -106,12 +107,12 @@ async fn handlers_wait_at_the_same_time() {
         }
         assert!(elapsed < WAIT * WAITING / 2, "{} took {elapsed:?}", guest.name);
         if modes[0] == "reuse" {
-            // All of them in one.
+            // Few for all of them: while one starts, those who come then start another.
             let instances = wait::until_async("the instances to be counted", async || {
                 let counted = server.metrics().await.sum("remuda_instances", &[]);
                 (counted > 0.0).then_some(counted)
             });
-            assert_eq!(instances.await, 1.0, "{}", guest.name);
+            assert!(instances.await < f64::from(WAITING) / 2.0, "{}", guest.name);
         }
     }
 }
