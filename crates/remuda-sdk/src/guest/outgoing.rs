@@ -17,7 +17,9 @@ pub(super) fn response(response: Response) -> WasiResponse {
     let (head, body) = response.into_parts();
     let (contents, end) = contents(body);
     let (response, _) = WasiResponse::new(fields(&head.headers), contents, end);
-    if response.set_status_code(head.status.as_u16()).is_err() {
+    // It is 200 unless it is said to be another one.
+    let is_refused = |status: u16| status != 200 && response.set_status_code(status).is_err();
+    if is_refused(head.status.as_u16()) {
         tracing::error!(target: "handler", "failed to answer {}: it is no final status", head.status);
         let _ = response.set_status_code(500);
     }
