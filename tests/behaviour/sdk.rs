@@ -270,9 +270,9 @@ async fn an_image_is_made_small_by_a_job() {
 
 #[tokio::test]
 async fn a_job_that_takes_too_long_is_an_answer_of_the_guest() {
-    let builder = Server::builder().guest(guests::THUMBNAIL).flag("--cpu-time", "50ms");
+    let builder = Server::builder().guest(guests::THUMBNAIL).flag("--cpu-time", "150ms");
     let server = builder.flag("--instance-min-idle", "0").start().await;
-    let reply = server.send(Ask::post("/?width=1000&height=1000").body(image(1100))).await;
+    let reply = server.send(Ask::post("/?width=2000&height=2000").body(image(1100))).await;
     assert_eq!((reply.status.as_u16(), reply.header("proxy-status")), (504, ""), "{reply:?}");
     assert_eq!(json_of(&reply), json!({"status": 504, "title": "Gateway Timeout"}));
     wait_for_printed(&server, "failed to finish a job within `limits.cpu_time`").await;
