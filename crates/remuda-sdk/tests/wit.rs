@@ -41,7 +41,7 @@ fn nothing_outside_of_the_two_folders_is_needed() {
         assert!(!text.contains("workspace = true"), "{manifest} inherits from a workspace");
         let paths = text.lines().filter(|line| line.contains("path = "));
         for line in paths {
-            assert!(line.contains(r#"path = "../remuda-sdk-macros""#), "{manifest}: {line}");
+            assert!(line.contains(r#"path = "../remuda-sdk"#), "{manifest}: {line}");
         }
     }
 }
