@@ -11,7 +11,7 @@ use remuda_tests::{
 fn every_folder_of_guests_is_a_constant() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guests");
     let entries = fs::read_dir(folder).expect("the guests").flatten();
-    let manifests = ["Cargo.toml", "package.json", "app.py"];
+    let manifests = ["Cargo.toml", "package.json", "app.py", "app.c"];
     let folders: BTreeSet<String> = entries
         .filter(|entry| manifests.iter().any(|manifest| entry.path().join(manifest).exists()))
         .filter_map(|entry| entry.file_name().into_string().ok())
@@ -25,7 +25,8 @@ async fn every_guest_is_answered_by_every_worker_or_refused() {
     let upstream = Upstream::start().await;
     for guest in guests::ALL {
         match *guest {
-            guests::HELLO
+            guests::C_HELLO
+            | guests::HELLO
             | guests::HELLO_P2
             | guests::JS_HELLO
             | guests::PYTHON_HELLO

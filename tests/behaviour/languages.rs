@@ -1,4 +1,4 @@
-//! Handlers in Python and JavaScript run with the default settings.
+//! Handlers in Python, JavaScript and C run with the default settings.
 
 use std::time::{Duration, Instant};
 
@@ -10,11 +10,12 @@ use remuda_tests::{
 };
 
 /// Each with how its instances are used, the default first.
-const LANGUAGES: [(Guest, &[&str]); 2] = [
+const LANGUAGES: [(Guest, &[&str]); 3] = [
     (guests::PYTHON_HELLO, &["reuse", "fresh"]),
     // Its engine answers one request per instance:
     // https://github.com/bytecodealliance/StarlingMonkey/issues/247
     (guests::JS_HELLO, &["fresh"]),
+    (guests::C_HELLO, &["fresh", "reuse"]),
 ];
 
 const REQUESTS: u32 = 100;
@@ -119,7 +120,7 @@ async fn handlers_wait_at_the_same_time() {
 
 #[tokio::test]
 async fn a_limit_that_is_too_low_is_named_before_anything_starts() {
-    for (guest, _) in LANGUAGES {
+    for guest in [guests::PYTHON_HELLO, guests::JS_HELLO] {
         let serve = Cli::remuda("serve --admin off --bind 127.0.0.1:0 --limit-memory 4MiB");
         let ended = serve.arg(guest.path()).shared_cache().run().await;
         assert!(matches!(ended.code, Some(65 | 70)), "{ended}");

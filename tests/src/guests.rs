@@ -17,6 +17,8 @@ pub struct Guest {
 pub const API: Guest = Guest { name: "api" };
 /// `ok`, from a component with a large table and several memories (0.2).
 pub const BIG_TABLES: Guest = Guest { name: "big-tables" };
+/// Routes and JSON in C (0.2).
+pub const C_HELLO: Guest = Guest { name: "c-hello" };
 /// Hashes, transforms, resizes: work that burns (0.3).
 pub const CPU: Guest = Guest { name: "cpu" };
 /// Sends body and trailers back as they arrive (0.3).
@@ -54,6 +56,7 @@ pub const WITNESS: Guest = Guest { name: "witness" };
 pub const ALL: &[Guest] = &[
     API,
     BIG_TABLES,
+    C_HELLO,
     CPU,
     ECHO,
     FETCH,

@@ -95,6 +95,14 @@ impl Toolchain {
     }
 }
 
+/// Where the active toolchain has `wasm-component-ld`, and `wasm-ld` in `gcc-ld/`.
+///
+/// # Errors
+/// When there is no Rust.
+pub fn linkers() -> Result<PathBuf, Error> {
+    Ok(Active::ask()?.linkers())
+}
+
 /// The toolchain that `rustc` on the path belongs to.
 struct Active {
     sysroot: PathBuf,

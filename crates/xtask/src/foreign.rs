@@ -9,27 +9,29 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use remuda_project::Project;
 use remuda_project::process::{run, step, succeeds};
-use remuda_project::{Kind, Project};
 
-use crate::guest::Guest;
+use crate::c;
+use crate::guest::{Guest, Language};
 
 /// Sees to it that the languages' own tools are there: installs them as root on Debian.
 ///
 /// # Errors
 /// When one is missing; the message says what to run.
 pub(crate) fn provision(guests: &[Guest]) -> Result<()> {
-    let foreign = guests.iter().filter(|guest| !guest.is_rust());
-    let kinds = foreign.map(|guest| Ok(Project::open(guest.folder())?.kind()));
-    let kinds: Vec<Kind> = kinds.collect::<Result<_>>()?;
+    let any = |language| guests.iter().any(|guest| guest.language() == language);
     let mut missing: Vec<&str> = Vec::new();
-    if kinds.contains(&Kind::Python)
+    if any(Language::Python)
         && !succeeds(Command::new("python3").args(["-c", "import ensurepip, venv"]))
     {
         missing.push("python3-venv");
     }
-    if kinds.contains(&Kind::JavaScript) && !succeeds(Command::new("npm").arg("--version")) {
+    if any(Language::JavaScript) && !succeeds(Command::new("npm").arg("--version")) {
         missing.extend(["nodejs", "npm"]);
+    }
+    if any(Language::C) && !c::is_ready() {
+        missing.extend(c::PACKAGES);
     }
     if missing.is_empty() {
         return Ok(());
@@ -54,13 +56,18 @@ pub(crate) fn provision(guests: &[Guest]) -> Result<()> {
 pub(crate) fn build(guest: &Guest, copy: &Path) -> Result<PathBuf> {
     let changed = sync(guest.folder(), copy)
         .with_context(|| format!("failed to copy guests/{} to {}", guest.name(), copy.display()))?;
-    let project = Project::open(copy)?;
-    let component = project.component();
+    let target = copy.join("target");
+    let component = target.join(guest.public_name());
     if changed || !component.exists() {
         // What stays when this fails must not pass for what it should have made.
         let _ = fs::remove_file(&component);
         step(&format!("building guests/{}", guest.name()));
-        project.build(&component)?;
+        if guest.language() == Language::C {
+            fs::create_dir_all(&target)?;
+            c::build(copy, &component)?;
+        } else {
+            Project::open(copy)?.build(&component)?;
+        }
     }
     Ok(component)
 }

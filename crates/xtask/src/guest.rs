@@ -12,11 +12,25 @@ use remuda_project::toolchain::Package;
 pub(crate) struct Guest {
     folder: PathBuf,
     name: String,
-    is_rust: bool,
+    language: Language,
 }
 
-/// A file that makes a folder a guest: Rust, JavaScript, Python.
-const MANIFESTS: [&str; 3] = ["Cargo.toml", "package.json", "app.py"];
+/// What a guest is written in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Language {
+    Rust,
+    JavaScript,
+    Python,
+    C,
+}
+
+/// A file that makes a folder a guest.
+const MANIFESTS: [(&str, Language); 4] = [
+    ("Cargo.toml", Language::Rust),
+    ("package.json", Language::JavaScript),
+    ("app.py", Language::Python),
+    ("app.c", Language::C),
+];
 
 impl Guest {
     /// All guests in a folder: every folder with a manifest is one. In alphabetical order.
@@ -28,10 +42,10 @@ impl Guest {
         let mut all = Vec::new();
         for entry in fs::read_dir(guests).with_context(failed)? {
             let folder = entry.with_context(failed)?.path();
-            if MANIFESTS.iter().any(|manifest| folder.join(manifest).exists()) {
+            let manifest = MANIFESTS.iter().find(|(manifest, _)| folder.join(manifest).exists());
+            if let Some((_, language)) = manifest {
                 let name = folder.file_name().unwrap_or_default().display().to_string();
-                let is_rust = folder.join("Cargo.toml").exists();
-                all.push(Self { folder, name, is_rust });
+                all.push(Self { folder, name, language: *language });
             }
         }
         all.sort_by(|a, b| a.name.cmp(&b.name));
@@ -47,9 +61,18 @@ impl Guest {
         &self.folder
     }
 
+    pub(crate) fn language(&self) -> Language {
+        self.language
+    }
+
     /// Whether it is a member of the guests' workspace.
     pub(crate) fn is_rust(&self) -> bool {
-        self.is_rust
+        self.language == Language::Rust
+    }
+
+    /// Whether an interpreter is in it, which takes a while to compile.
+    pub(crate) fn is_large(&self) -> bool {
+        matches!(self.language, Language::JavaScript | Language::Python)
     }
 
     /// What cargo is told of it.

@@ -22,10 +22,23 @@ use crate::workspace::Workspace;
 /// # Errors
 /// When there is no compiler for them, one does not compile, or a folder made no component.
 pub(crate) fn build(workspace: &Workspace) -> Result<()> {
-    let guests = Guest::all(&workspace.guests())?;
-    build_rust(workspace, &guests)?;
-    foreign::provision(&guests)?;
-    for guest in &guests {
+    build_these(workspace, &Guest::all(&workspace.guests())?)
+}
+
+/// Builds those in Rust, which ask for no other language's tools.
+///
+/// # Errors
+/// As [`build`] has them.
+pub(crate) fn build_in_rust(workspace: &Workspace) -> Result<()> {
+    let mut guests = Guest::all(&workspace.guests())?;
+    guests.retain(Guest::is_rust);
+    build_these(workspace, &guests)
+}
+
+fn build_these(workspace: &Workspace, guests: &[Guest]) -> Result<()> {
+    build_rust(workspace, guests)?;
+    foreign::provision(guests)?;
+    for guest in guests {
         let component = if guest.is_rust() {
             cargos_own(workspace, guest)?
         } else {
@@ -50,7 +63,7 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
 /// When one does not compile.
 pub(crate) fn compile_large(workspace: &Workspace) -> Result<()> {
     step("compiling large guests");
-    for guest in Guest::all(&workspace.guests())?.iter().filter(|guest| !guest.is_rust()) {
+    for guest in Guest::all(&workspace.guests())?.iter().filter(|guest| guest.is_large()) {
         let mut compile = Command::new(workspace.debug_server());
         compile.arg("compile").arg("--cache").arg(workspace.test_cache());
         run(compile.arg(workspace.built_guests().join(guest.public_name())))?;
