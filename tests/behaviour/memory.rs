@@ -126,6 +126,14 @@ async fn guests_that_hoard_fields_on_many_threads_leave_the_worker_within_its_bu
     assert!(most < WORKER / 5 * 6, "{} MiB resident", most / MIB);
     drop(greedy);
     assert_eq!(server.worker(), worker);
+
+    // Now guests take what the host has freed, of which the heap keeps nothing.
+    let greedy = server.load().kept(50).ask(Ask::get("/?1024")).start();
+    let most = most_resident(&greedy, worker, 400).await;
+    figure(format_args!("guests that allocate after them: {} MiB resident of 256", most / MIB));
+    assert!(most < WORKER / 5 * 6, "{} MiB resident", most / MIB);
+    drop(greedy);
+    assert_eq!(server.worker(), worker);
 }
 
 #[tokio::test]
@@ -330,6 +338,25 @@ async fn fields_are_on_the_account_of_the_guest_that_made_them() {
         assert_eq!(ended.status, 500);
         assert!(was_refused_for(&ended, "memory_limit"), "{}: {ended:?}", guest.name);
         assert_eq!(server.get("/").await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn fields_that_a_guest_leaves_to_the_host_stay_on_its_account() {
+    let builder = small().guest(guests::LEAK).flag("--limit-memory", "8MiB");
+    let server = builder.flag("--instance-max-requests", "100000").start().await;
+    let mut connection = server.connect().await;
+    let mut held = Vec::new();
+    for _ in 0..30 {
+        assert_eq!(connection.get("/field").await.ok(), "kept\n");
+        held.push(guest_memory(&server).await);
+    }
+    let (first, last) = (held[0], held[29]);
+    // The guest itself keeps 64 KiB of each.
+    assert!(last - first > 29 * 80 * 1024, "{first} and {last} bytes");
+    // An instance that has nearly all it may have leaves before a request fails of it.
+    for _ in 0..500 {
+        assert_eq!(connection.get("/field").await.ok(), "kept\n");
     }
 }
 

@@ -203,6 +203,16 @@ impl AsyncRead for Tracked {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        let read = this.read(cx, buffer);
+        this.state.reads(read.is_pending());
+        read
+    }
+}
+
+impl Tracked {
+    /// What hyper reads next.
+    fn read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self;
         if this.state.is_saying_goodbye() {
             if this.state.is_stalled() {
                 this.send_away(cx);
@@ -306,6 +316,9 @@ impl AsyncWrite for Tracked {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if this.state.is_looking_for_end() && this.stream.has_ended(cx) {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
         let flushed = Pin::new(&mut this.stream).poll_flush(cx);
         // An encrypted stream takes bytes before its client does.
         if flushed.is_pending() || std::mem::take(&mut this.flush_waits) {
