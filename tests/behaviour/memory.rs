@@ -276,6 +276,13 @@ async fn a_component_that_cannot_fit_is_refused_with_the_key_that_would_admit_it
     remuda: cannot serve [guests]/big-tables.wasm at /: an instance needs 40.5MiB from its start (5 memories with 25.2MiB, 7 tables with 2000093 elements), and the guests of its route have 40MiB together, of workers.memory 72MiB; raise workers.memory
     ");
     assert_eq!(ends("check", "--worker-memory 72MiB --limit-memory 64MiB").await, by_worker);
+    let floor = "--worker-memory 256MiB --limit-memory 64MiB --instance-min-idle 5";
+    let by_floor = ends("serve", floor).await;
+    assert_snapshot!(by_floor, @r"
+    exit code 65
+    remuda: cannot keep 5 instances of [guests]/big-tables.wasm ready at /: they need 202.8MiB together from their start, and the guests of their route have 192MiB, of workers.memory 256MiB; lower instances.min_idle, or raise workers.memory
+    ");
+    assert_eq!(ends("check", floor).await, by_floor);
 }
 
 #[tokio::test]

@@ -30,6 +30,7 @@ pub use client::{Ask, Broken, Connection, Exchange, Protocol, Reply, TlsClient};
 pub use figure::figure;
 pub use held::Held;
 pub use load::Load;
+pub use log::Line;
 pub use metrics::Metrics;
 pub use raw::Raw;
 pub use server::Server;

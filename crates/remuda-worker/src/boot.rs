@@ -7,7 +7,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use remuda_config::{Accept, BoundAddress, Log};
+use remuda_config::{Accept, BoundAddress, Log, Route};
 use remuda_control::{
     CONTROL_DESCRIPTOR, ControlError, ControlReader, ControlWriter, FromWorker, InheritedListener,
     SCOREBOARD_DESCRIPTOR, Scoreboard, Seat, ToWorker, WorkerSetup,
@@ -17,8 +17,9 @@ use remuda_http::{Listener, Peers, Server, Tls, TlsError};
 use tokio::net::UnixStream;
 
 use crate::{
-    figures::{self, OutboundTimes},
+    figures::OutboundTimes,
     handler::{Guests, Programs},
+    jobs::Jobs,
     life::{self, Life},
     oom,
     peers::Neighbours,
@@ -104,17 +105,21 @@ async fn boot(setup: WorkerSetup, reporter: Reporter) -> Result<Life, BootError>
     let outbound = Arc::new(OutboundTimes::default());
     let times = Arc::clone(&outbound);
     engine.watch_outbound(move |authority, time| times.observe(authority, time));
+    let routes: Arc<[String]> = config.routes.iter().map(Route::name).collect();
+    let jobs = Arc::new(Jobs::new(Arc::clone(&routes)));
+    let ended = Arc::clone(&jobs);
+    engine.watch_jobs(move |end| ended.observe(end));
     let mut programs = Vec::new();
     for (route, artifact) in config.routes.iter().zip(artifacts) {
         let program = engine.load(route, artifact).await?;
         tracing::debug!(
             generation,
-            route = route.path,
+            route = route.name(),
             handler = %program.handler(),
             instances = ?program.instances(),
             "route loaded"
         );
-        programs.push((route.path.clone(), program));
+        programs.push(program);
     }
     let programs = Arc::new(Programs::new(programs));
     let listeners = listeners.iter().map(take_listener).collect::<Result<Vec<_>, _>>()?;
@@ -124,7 +129,6 @@ async fn boot(setup: WorkerSetup, reporter: Reporter) -> Result<Life, BootError>
     let guests = Guests(Arc::clone(&programs));
     let tls = config.http.tls.as_ref().map(Tls::build).transpose()?;
     let server = Server::build(&config, guests, first_request_id(slot), peers, tls);
-    let routes: Arc<[String]> = config.routes.iter().map(figures::route_name).collect();
     reporter.watch(server.observer(), Arc::clone(&routes));
     Ok(Life {
         server,
@@ -133,6 +137,7 @@ async fn boot(setup: WorkerSetup, reporter: Reporter) -> Result<Life, BootError>
         programs,
         routes,
         outbound,
+        jobs,
         reporter,
         seat,
         grace: config.shutdown.graceful_timeout,

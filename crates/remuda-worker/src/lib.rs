@@ -13,6 +13,7 @@ mod beat;
 mod boot;
 mod figures;
 mod handler;
+mod jobs;
 mod life;
 mod oom;
 mod outbox;

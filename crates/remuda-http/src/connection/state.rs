@@ -299,13 +299,19 @@ impl InFlight {
     /// Its response ends before its end, because its client takes nothing of it.
     pub(super) fn client_stalled(&self) {
         self.broke_off(CLIENT_STALLED);
-        let route = self.route.and_then(|route| self.connection.metrics.path(route));
+        let route =
+            self.route.and_then(|route| self.connection.metrics.name(route).map(|name| &**name));
         let request = format_args!("{:016x}", self.id);
         tracing::debug!(route, request, reason = CLIENT_STALLED, "response broke off");
     }
 
     pub(super) fn unsent(&self) -> &Unsent {
         &self.connection.unsent
+    }
+
+    /// How many failures of this kind the log does not name, if it is to name this one.
+    pub(crate) fn complain(&self, kind: &'static str) -> Option<u64> {
+        self.connection.metrics.complain(self.route, kind)
     }
 
     /// Its response ends before its end.
@@ -337,7 +343,10 @@ mod tests {
     use super::*;
 
     fn state() -> ConnectionState {
-        ConnectionState::new(Arc::new(Metrics::new(1)), Arc::new(KeepAlive::new(None)))
+        ConnectionState::new(
+            Arc::new(Metrics::new(vec!["/".into()])),
+            Arc::new(KeepAlive::new(None)),
+        )
     }
 
     #[test]

@@ -376,7 +376,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_an_encrypted_stream_holds_back_waits_for_its_client() {
-        let metrics = Arc::new(Metrics::new(1));
+        let metrics = Arc::new(Metrics::new(vec!["/".into()]));
         let keep_alive = Arc::new(KeepAlive::new(None));
         let state = Arc::new(ConnectionState::new(metrics, keep_alive));
         let (mut tracked, mut client) = encrypted(Arc::clone(&state)).await;
