@@ -48,11 +48,20 @@ pub enum BootError {
     EventLoop(#[source] io::Error),
 }
 
+/// How a worker has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It has served.
+    Served,
+    /// It could not begin to; the supervisor knows why, and says so.
+    Failed,
+}
+
 /// Runs the worker to its end. `init_logging` is called once the configuration is known.
 ///
 /// # Errors
-/// When the worker cannot begin to serve; the supervisor has been told by then.
-pub fn run(init_logging: impl FnOnce(&Log)) -> Result<(), BootError> {
+/// When the worker cannot begin to serve, and cannot tell the supervisor.
+pub fn run(init_logging: impl FnOnce(&Log)) -> Result<Ended, BootError> {
     // Before anything else: until then, a question is death.
     let reporter = Reporter::start().map_err(BootError::Reporter)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -68,7 +77,7 @@ pub fn run(init_logging: impl FnOnce(&Log)) -> Result<(), BootError> {
 async fn boot_and_live(
     init_logging: impl FnOnce(&Log),
     reporter: Reporter,
-) -> Result<(), BootError> {
+) -> Result<Ended, BootError> {
     let (mut orders, mut reports) = control_socket()?;
     let Some(ToWorker::Configure(setup)) = orders.receive().await? else {
         return Err(BootError::NoSetup);
@@ -79,13 +88,13 @@ async fn boot_and_live(
         Ok(life) => {
             reports.send(&FromWorker::Ready).await?;
             life::live(life, orders, reports).await;
-            Ok(())
+            Ok(Ended::Served)
         }
         Err(error) => {
             let reason = error.to_string();
+            let told = reports.send(&FromWorker::Failed { reason }).await;
             // If the supervisor has gone, there is nobody left to tell.
-            let _ = reports.send(&FromWorker::Failed { reason }).await;
-            Err(error)
+            told.map(|()| Ended::Failed).map_err(|_| error)
         }
     }
 }

@@ -21,4 +21,4 @@ mod peers;
 mod report;
 mod sys;
 
-pub use boot::{BootError, run};
+pub use boot::{BootError, Ended, run};
