@@ -48,11 +48,12 @@ async fn the_same_failure_is_named_only_some_times_a_second() {
     // Those that were not named before are counted in the next line of their kind.
     tokio::time::sleep(Duration::from_millis(1100)).await;
     assert_eq!(server.get("/trap").await.status, 500);
-    let failed = async || {
+    // A worker that is busy is asked again.
+    let failed = wait::until_async("the metrics", async || {
         let metrics = server.metrics().await;
-        metrics.sum("remuda_requests_total", &[("status", "500")])
-    };
-    let failed = failed().await;
+        Some(metrics.sum("remuda_requests_total", &[("status", "500")])).filter(|sum| *sum > 0.0)
+    })
+    .await;
     let is_named = |line: &&Line| line.message().starts_with("guest trapped");
     let log = server.log();
     let named: Vec<&Line> = log.iter().filter(is_named).collect();
