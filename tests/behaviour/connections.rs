@@ -2,7 +2,11 @@
 
 use std::{os::unix::net::UnixListener, time::Duration};
 
-use remuda_tests::{Ask, Connection, Reply, Server, guests, sandbox::Sandbox, wait::timed};
+use remuda_tests::{
+    Ask, Connection, Raw, Reply, Server, guests,
+    sandbox::Sandbox,
+    wait::{self, timed},
+};
 
 /// Much more than the timers below, less than those that are not set.
 const SOON: Duration = Duration::from_secs(5);
@@ -180,4 +184,48 @@ async fn connections_beyond_the_limit_wait_their_turn() {
     assert_eq!(third.received(), "");
     drop(open);
     third.read_through("Hello, world!\n").await;
+}
+
+/// A guest that does not read the body has nobody notice what becomes of it.
+#[tokio::test]
+async fn a_client_that_leaves_before_its_body_is_complete_is_noticed() {
+    type Leave = fn(Raw);
+    let leaves: [(&str, Leave); 2] = [("closes", drop), ("resets", Raw::reset)];
+    for path in ["/never", "/spin"] {
+        let builder = Server::builder().guest(guests::MISBEHAVE).flag("--cpu-time", "60s");
+        let server = builder.flag("--request-timeout", "60s").start().await;
+        for (how, leave) in leaves {
+            for body in ["content-length: 3\r\n\r\nab", "transfer-encoding: chunked\r\n\r\n5\r\nab"]
+            {
+                let mut client = server.connect_raw().await;
+                client.send(format!("POST {path} HTTP/1.1\r\nhost: a\r\n{body}")).await;
+                in_flight(&server, 1.0).await;
+                let (elapsed, ()) = timed(async {
+                    leave(client);
+                    in_flight(&server, 0.0).await;
+                })
+                .await;
+                assert!(elapsed < LONG, "{path}, a client that {how}: {elapsed:?}");
+            }
+        }
+    }
+}
+
+/// Less than the time limits above.
+const LONG: Duration = Duration::from_secs(30);
+
+async fn in_flight(server: &Server, count: f64) {
+    wait::until_async("so many requests to be in flight", async || {
+        (server.metrics().await.value("remuda_in_flight", &[]) == count).then_some(())
+    })
+    .await;
+}
+
+/// One that has sent a part of its body and takes its time.
+#[tokio::test]
+async fn a_client_that_pauses_amid_its_body_is_waited_for() {
+    let server = Server::of(guests::MISBEHAVE).await;
+    let mut client = server.connect_raw().await;
+    client.send("POST /sleep?ms=3500 HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\nab").await;
+    client.read_through("ok\n").await;
 }

@@ -1,6 +1,6 @@
 //! What HTTP/2 lets clients do that costs them nothing and the server much.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use remuda_tests::{
     Ask, Raw, Server, Upstream, guests,
@@ -371,11 +371,13 @@ async fn responses_wait_for_the_window_of_their_connection() {
     let streams = (0..RESPONSES).map(|number| 2 * number + 1);
     client.send(streams.flat_map(|stream| echo(stream, &body)).collect::<Vec<u8>>()).await;
     let (mut length, mut ends, mut granted) = (0, 0, false);
+    let mut lengths = BTreeMap::<u32, usize>::new();
     while ends < RESPONSES {
         if length == WINDOW as usize && !granted {
-            // All are asked for, and no more may be sent.
+            // All are asked for, and no more may be sent, but ends.
+            let complete = lengths.values().filter(|length| **length == SHORT).count();
             wait::until_async("the other responses to wait", async || {
-                let waiting = f64::from(RESPONSES - ends);
+                let waiting = f64::from(RESPONSES) - complete as f64;
                 (server.metrics().await.sum("remuda_in_flight", &[]) == waiting).then_some(())
             })
             .await;
@@ -387,6 +389,7 @@ async fn responses_wait_for_the_window_of_their_connection() {
         assert!(frame.kind != GOAWAY && frame.kind != RST_STREAM, "{frame:?}");
         if frame.kind == DATA {
             length += frame.payload.len();
+            *lengths.entry(frame.stream).or_default() += frame.payload.len();
             ends += u32::from(frame.flags & END_STREAM != 0);
         }
     }

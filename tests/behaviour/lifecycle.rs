@@ -56,11 +56,14 @@ async fn a_component_with_hooks_is_reused_in_both_worlds() {
 #[tokio::test]
 async fn without_a_startup_there_is_no_server() {
     for (order, named) in [("trap", "in its startup"), ("error no database", "no database")] {
-        let serve = remuda_tests::Cli::remuda("serve --admin off --bind 127.0.0.1:0 --env")
-            .arg(format!("STARTUP={order}"));
+        let serve = "serve --admin off --bind 127.0.0.1:0 --log-format json --env";
+        let serve = remuda_tests::Cli::remuda(serve).arg(format!("STARTUP={order}"));
         let ended = serve.arg(guests::OFFLOAD_P2.path()).shared_cache().run().await;
         assert_eq!(ended.code, Some(70), "{ended}");
         assert!(ended.stderr.contains(named), "{ended}");
+        // Only the command itself speaks otherwise, at its end.
+        let plain = ended.stderr.lines().filter(|line| !line.starts_with('{'));
+        assert_eq!(plain.count(), 1, "{ended}");
     }
 }
 

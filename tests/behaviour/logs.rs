@@ -1,8 +1,11 @@
 //! What the logs say: guests' lines, and a line for every request when asked for.
 
+use std::time::Duration;
+
 use remuda_tests::{
-    Ask, Server, guests,
+    Ask, Line, Server, guests,
     http2::{HEADERS, INITIAL_WINDOW_SIZE, PING, frame, get, preface},
+    wait,
 };
 
 const PRINTING: &str = r#"
@@ -32,7 +35,34 @@ async fn what_guests_print_is_logged_with_route_and_request() {
     }
     assert_eq!(first[0].text("request"), first[1].text("request"));
     assert_ne!(first[0].text("request"), second[0].text("request"));
-    assert_eq!(server.lines("third")[0].text("route"), "/");
+    assert_eq!(server.lines("third")[0].text("route"), "b.example/");
+}
+
+/// A guest that fails with every request would fill the log.
+#[tokio::test]
+async fn the_same_failure_is_named_only_some_times_a_second() {
+    let server = Server::of(guests::MISBEHAVE).await;
+    let load = server.load().kept(4).ask(Ask::get("/trap")).start();
+    wait::until("failures", || (load.report().sent() >= 600).then_some(())).await;
+    load.stop().await;
+    // Those that were not named before are counted in the next line of their kind.
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    assert_eq!(server.get("/trap").await.status, 500);
+    // A worker that is busy is asked again.
+    let failed = wait::until_async("the metrics", async || {
+        let metrics = server.metrics().await;
+        Some(metrics.sum("remuda_requests_total", &[("status", "500")])).filter(|sum| *sum > 0.0)
+    })
+    .await;
+    let is_named = |line: &&Line| line.message().starts_with("guest trapped");
+    let log = server.log();
+    let named: Vec<&Line> = log.iter().filter(is_named).collect();
+    let unsaid: u64 =
+        named.iter().filter(|line| line.has("unsaid")).map(|line| line.number("unsaid")).sum();
+    assert!(unsaid > 0, "{} lines", named.len());
+    assert_eq!(named.len() as f64 + unsaid as f64, failed);
+    assert_eq!(server.get("/exit").await.status, 500, "another kind");
+    server.wait_for_line("guest exited with code 1 instead of answering").await;
 }
 
 #[tokio::test]

@@ -126,6 +126,14 @@ async fn guests_that_hoard_fields_on_many_threads_leave_the_worker_within_its_bu
     assert!(most < WORKER / 5 * 6, "{} MiB resident", most / MIB);
     drop(greedy);
     assert_eq!(server.worker(), worker);
+
+    // Now guests take what the host has freed, of which the heap keeps nothing.
+    let greedy = server.load().kept(50).ask(Ask::get("/?1024")).start();
+    let most = most_resident(&greedy, worker, 400).await;
+    figure(format_args!("guests that allocate after them: {} MiB resident of 256", most / MIB));
+    assert!(most < WORKER / 5 * 6, "{} MiB resident", most / MIB);
+    drop(greedy);
+    assert_eq!(server.worker(), worker);
 }
 
 #[tokio::test]
@@ -268,6 +276,13 @@ async fn a_component_that_cannot_fit_is_refused_with_the_key_that_would_admit_it
     remuda: cannot serve [guests]/big-tables.wasm at /: an instance needs 40.5MiB from its start (5 memories with 25.2MiB, 7 tables with 2000093 elements), and the guests of its route have 40MiB together, of workers.memory 72MiB; raise workers.memory
     ");
     assert_eq!(ends("check", "--worker-memory 72MiB --limit-memory 64MiB").await, by_worker);
+    let floor = "--worker-memory 256MiB --limit-memory 64MiB --instance-min-idle 5";
+    let by_floor = ends("serve", floor).await;
+    assert_snapshot!(by_floor, @r"
+    exit code 65
+    remuda: cannot keep 5 instances of [guests]/big-tables.wasm ready at /: they need 202.8MiB together from their start, and the guests of their route have 192MiB, of workers.memory 256MiB; lower instances.min_idle, or raise workers.memory
+    ");
+    assert_eq!(ends("check", floor).await, by_floor);
 }
 
 #[tokio::test]
@@ -330,6 +345,25 @@ async fn fields_are_on_the_account_of_the_guest_that_made_them() {
         assert_eq!(ended.status, 500);
         assert!(was_refused_for(&ended, "memory_limit"), "{}: {ended:?}", guest.name);
         assert_eq!(server.get("/").await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn fields_that_a_guest_leaves_to_the_host_stay_on_its_account() {
+    let builder = small().guest(guests::LEAK).flag("--limit-memory", "8MiB");
+    let server = builder.flag("--instance-max-requests", "100000").start().await;
+    let mut connection = server.connect().await;
+    let mut held = Vec::new();
+    for _ in 0..30 {
+        assert_eq!(connection.get("/field").await.ok(), "kept\n");
+        held.push(guest_memory(&server).await);
+    }
+    let (first, last) = (held[0], held[29]);
+    // The guest itself keeps 64 KiB of each.
+    assert!(last - first > 29 * 80 * 1024, "{first} and {last} bytes");
+    // An instance that has nearly all it may have leaves before a request fails of it.
+    for _ in 0..500 {
+        assert_eq!(connection.get("/field").await.ok(), "kept\n");
     }
 }
 

@@ -55,7 +55,34 @@ async fn errors_say_what_became_of_a_job() {
         let served = answer.split("served=").nth(1).and_then(|text| text.split(' ').next());
         let served: u32 = served.and_then(|served| served.parse().ok()).expect("a number");
         assert!(served > 2, "{}: {answer}", guest.name);
+
+        // Whatever the guest makes of it, the operator knows.
+        for outcome in ["unknown_job", "failed", "trapped", "cpu_time", "memory"] {
+            wait_for_jobs(&server, outcome, 1.0).await;
+        }
+        let failed = server.log();
+        let failed = failed.iter().filter(|line| line.message().starts_with("job failed: "));
+        let jobs: Vec<&str> = failed.map(|line| line.text("job")).collect();
+        assert_eq!(jobs, [r#""trap""#, r#""burn""#, r#""alloc""#], "{}", guest.name);
     }
+}
+
+#[tokio::test]
+async fn one_that_is_done_is_counted() {
+    let server = Server::of(guests::OFFLOAD).await;
+    assert_eq!(run(&server, "primes", "1000").await.0, 200);
+    wait_for_jobs(&server, "ok", 1.0).await;
+}
+
+/// So many jobs have ended like this; a worker that is busy is asked again.
+async fn wait_for_jobs(server: &Server, outcome: &str, count: f64) {
+    wait::until_async(outcome, async || {
+        let metrics = server.metrics().await;
+        let ended = metrics.sum("remuda_jobs_total", &[("route", "/"), ("outcome", outcome)]);
+        assert!(ended <= count, "{ended} jobs: {outcome}");
+        (ended == count).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

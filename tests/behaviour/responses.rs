@@ -65,11 +65,13 @@ async fn what_comes_before_an_answer_is_no_answer() {
         http1.get(&target).await.assert_rejected(500, "guest_error");
         http2.get(&target).await.assert_rejected(500, "guest_error");
     }
-    let lines = server.lines("guest answered with what is no final status");
-    assert_eq!(lines.len(), 6, "{}", server.stderr());
-    for line in lines {
-        assert_eq!((line.text("level"), line.text("route")), ("WARN", "/"), "{line}");
-        assert_eq!(line.text("request").len(), 16, "{line}");
-        assert!([100, 101, 103].contains(&line.number("status")), "{line}");
+    for status in ["100 Continue", "101 Switching Protocols", "103 Early Hints"] {
+        let message = format!("guest answered with {status}, which is no final status");
+        let lines = server.lines(&message);
+        assert_eq!(lines.len(), 2, "{}", server.stderr());
+        for line in lines {
+            assert_eq!((line.text("level"), line.text("route")), ("WARN", "/"), "{line}");
+            assert_eq!(line.text("request").len(), 16, "{line}");
+        }
     }
 }

@@ -96,3 +96,26 @@ async fn idle_instances_of_other_routes_give_way() {
     let made = 4 * OF_ONE_ROUTE;
     assert!(made > CONCURRENCY + 50 && idle(&server).await <= (CONCURRENCY + 50) as f64);
 }
+
+#[tokio::test]
+async fn a_floor_for_which_there_is_no_room_for_long_is_told() {
+    let builder = Server::builder().guest(guests::MISBEHAVE).flag("--instance-min-idle", "20");
+    let builder = builder.flag("--worker-memory", "256MiB").flag("--limit-memory", "128MiB");
+    let server = builder.flag("--request-timeout", "60s").start().await;
+    wait_for_idle(&server, 20).await;
+    // Almost all that guests may have.
+    let mut holders = Vec::new();
+    for mib in [120, 60] {
+        let mut holder = server.connect_raw().await;
+        let request = format!("GET /alloc?mib={mib}&ms=60000 HTTP/1.1\r\nhost: a\r\n\r\n");
+        holder.send_and_see_it_read(&request).await;
+        holders.push(holder);
+    }
+    let message = "no room for all instances that are to be ready; lower instances.min_idle, or \
+                   raise workers.memory";
+    let line = server.wait_for_line(message).await;
+    assert_eq!((line.number("min_idle"), line.text("route")), (20, "/"), "{line}");
+    assert!(line.number("ready") < 20, "{line}");
+    drop(holders);
+    wait_for_idle(&server, 20).await;
+}

@@ -32,6 +32,7 @@ pub use dev::Dev;
 pub use figure::figure;
 pub use held::Held;
 pub use load::Load;
+pub use log::Line;
 pub use metrics::Metrics;
 pub use raw::Raw;
 pub use server::Server;

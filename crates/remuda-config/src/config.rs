@@ -275,6 +275,14 @@ pub struct Route {
     pub limits: RouteLimits,
 }
 
+impl Route {
+    /// Host and path: what logs, figures and reports call it.
+    #[must_use]
+    pub fn name(&self) -> String {
+        format!("{}{}", self.host.as_deref().unwrap_or_default(), self.path)
+    }
+}
+
 /// Where guests run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Executor {

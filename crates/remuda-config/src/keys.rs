@@ -187,7 +187,7 @@ pub const KEYS: &[Key] = &[
 /// Every key inside a `[[route]]`. Those with a flag apply to the one route of
 /// `remuda serve COMPONENT`.
 pub const ROUTE_KEYS: &[Key] = &[
-    Key::new("path", "Path prefix, matched by whole segments; the longest wins").value("PATH", "/"),
+    Key::new("path", "Path prefix, matched by whole segments; the longest wins. Guests see the whole path").value("PATH", "/"),
     Key::new("host", "Host name without port; * is every host").value("HOST", "*"),
     Key::new("component", "The component to serve, relative to the file").value("FILE", ""),
     Key::new("executor", "Where the guest runs: async on the event loop, blocking on threads, or auto: moved there when it burns")

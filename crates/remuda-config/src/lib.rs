@@ -42,3 +42,4 @@ pub use setting::Setting;
 pub use sizing::{Profile, Sizing};
 pub use source::Source;
 pub use validate::control_folder;
+pub use value::about_bytes;

@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::{
-    config::Config,
+    config::{Config, Executor, Route},
     error::{ConfigError, ConfigErrors},
     key::Key,
     keys::{KEYS, ROUTE_KEYS, find},
@@ -95,9 +95,33 @@ pub fn load(input: Input) -> Result<Loaded, ConfigErrors> {
     settings.extend(of_routes);
 
     match server.with(routes).filter(|_| errors.is_empty()) {
-        Some(config) => Ok(Loaded { config, settings, warnings }),
+        Some(config) => {
+            warnings.extend(of_no_effect(&config.routes, &settings));
+            Ok(Loaded { config, settings, warnings })
+        }
         None => Err(ConfigErrors::new(errors)),
     }
+}
+
+/// Settings of routes for executors that they do not have.
+fn of_no_effect(routes: &[Route], settings: &[Setting]) -> impl Iterator<Item = String> {
+    routes.iter().enumerate().filter_map(|(number, route)| {
+        let executor = match route.executor {
+            Executor::Auto => return None,
+            Executor::Async => "async",
+            Executor::Blocking => "blocking",
+        };
+        let key = format!("route[{number}].offload_after");
+        let given = |setting: &&Setting| setting.key == key && setting.source != Source::Default;
+        let name = route.name();
+        settings.iter().find(given).map(|setting| {
+            format!(
+                "{}: has no effect on route {name}, for its executor is {executor}; \
+                 leave it out, or set executor to auto",
+                setting.source
+            )
+        })
+    })
 }
 
 fn folders(input: &Input) -> Folders {

@@ -56,6 +56,15 @@ pub enum Unfit {
         about_bytes(*.memory)
     )]
     Worker { component: String, route: String, needed: u64, guests: u64, memory: u64, what: String },
+    #[error(
+        "cannot keep {count} instances of {component} ready at {route}: they need {} together from \
+         their start, and the guests of their route have {}, of workers.memory {}; lower \
+         instances.min_idle, or raise workers.memory",
+        about_bytes(*.needed),
+        about_bytes(*.guests),
+        about_bytes(*.memory)
+    )]
+    Floor { component: String, route: String, count: usize, needed: u64, guests: u64, memory: u64 },
 }
 
 impl Needs {
@@ -82,16 +91,21 @@ impl Needs {
     /// When it does not.
     pub fn fit(&self, config: &Config, route: &Route) -> Result<(), Unfit> {
         let component = route.component.display().to_string();
-        let name = format!("{}{}", route.host.as_deref().unwrap_or_default(), route.path);
+        let name = route.name();
         let (needed, limit, memory) = (self.bytes(), route.limits.memory, config.workers.memory);
         let guests = GuestBudget::of(memory, 1).share_of_route(config.routes.len());
+        let each = needed.saturating_add(INSTANCE_BYTES);
+        let count = route.readiness.min_idle.unwrap_or_default();
+        let floor = each.saturating_mul(count as u64);
         if self.largest_memory > LARGEST_MEMORY {
             Err(Unfit::Memory { component, route: name, needed: self.largest_memory })
         } else if needed > limit {
             Err(Unfit::Limit { component, route: name, needed, limit, what: self.described() })
-        } else if needed.saturating_add(INSTANCE_BYTES) > guests {
+        } else if each > guests {
             let what = self.described();
             Err(Unfit::Worker { component, route: name, needed, guests, memory, what })
+        } else if floor > guests {
+            Err(Unfit::Floor { component, route: name, count, needed: floor, guests, memory })
         } else {
             Ok(())
         }

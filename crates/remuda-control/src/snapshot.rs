@@ -57,6 +57,8 @@ pub struct RouteSnapshot {
     pub offloads: u64,
     /// How long its guests have waited there for a thread, in seconds.
     pub offload_wait_seconds: f64,
+    /// Jobs of its guests, by how they ended.
+    pub jobs: BTreeMap<String, u64>,
 }
 
 /// Open connections of a worker.
@@ -158,6 +160,9 @@ impl Snapshot {
             ours.guest_cpu_seconds += theirs.guest_cpu_seconds;
             ours.offloads += theirs.offloads;
             ours.offload_wait_seconds += theirs.offload_wait_seconds;
+            for (outcome, count) in &theirs.jobs {
+                *ours.jobs.entry(outcome.clone()).or_default() += count;
+            }
         }
         for (ours, theirs) in [
             (&mut self.rejected, &other.rejected),
@@ -227,6 +232,7 @@ mod tests {
             guest_cpu_seconds: 0.5,
             offloads: 2,
             offload_wait_seconds: 0.25,
+            jobs: [("ok".to_owned(), 3)].into(),
         };
         let mut all = Snapshot { routes: vec![route("/", 200, 3)], ..Snapshot::default() };
         let routes = vec![route("/", 200, 4), route("/api", 500, 1)];
@@ -240,6 +246,7 @@ mod tests {
         let ours = &all.routes[0];
         let used = (ours.guest_cpu_seconds, ours.offloads, ours.offload_wait_seconds);
         assert_eq!(used, (1.0, 4, 0.5));
+        assert_eq!(ours.jobs["ok"], 6);
         assert_eq!(all.routes[0].instances, InstanceCounts { busy: 1, idle: 2 });
         assert_eq!(all.routes[1].responses[&500], 1);
         assert_eq!(all.in_flight, 0);

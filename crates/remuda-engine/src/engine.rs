@@ -4,7 +4,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -19,6 +19,7 @@ use crate::{
     capacity::Capacity,
     epoch::{LongTurn, Ticker},
     executor::{Executors, Site},
+    jobs::JobEnd,
     memory::Ledger,
     outbound::Outbound,
     program::Program,
@@ -54,10 +55,18 @@ pub(crate) struct Shared {
     pub(crate) tasks: TaskTracker,
     /// Instances that have a hook to be called before they end.
     pub(crate) hooks: TaskTracker,
+    /// Hears how jobs end.
+    jobs: OnceLock<JobWatcher>,
     event_loop: Handle,
 }
 
+type JobWatcher = Box<dyn Fn(&JobEnd<'_>) + Send + Sync>;
+
 impl Shared {
+    pub(crate) fn job_ended(&self, end: &JobEnd<'_>) {
+        self.jobs.get().into_iter().for_each(|watcher| watcher(end));
+    }
+
     /// Runs something on the event loop that [`Engine::finished`] waits for, whichever
     /// thread this is.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
@@ -146,6 +155,7 @@ impl Engine {
             memory: Arc::new(ledger(budget, instances, pools)),
             tasks: TaskTracker::new(),
             hooks: TaskTracker::new(),
+            jobs: OnceLock::new(),
             event_loop: Handle::current(),
         };
         Ok(Self {
@@ -184,6 +194,12 @@ impl Engine {
     /// or more.
     pub fn take_longest_turn(&self) -> Option<LongTurn> {
         self.shared.ticker.take_longest_turn()
+    }
+
+    /// From now on `watcher` hears how jobs end, those apart that are given up with their
+    /// request. Only the first one set is asked.
+    pub fn watch_jobs(&self, watcher: impl Fn(&JobEnd<'_>) + Send + Sync + 'static) {
+        let _ = self.shared.jobs.set(Box::new(watcher));
     }
 
     /// From now on `watcher` hears of every outgoing request that gets a response: its

@@ -81,18 +81,55 @@ pub(crate) struct Job {
     pub(crate) payload: Vec<u8>,
 }
 
-/// Why a job has no result.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum JobError {
+/// How a job has ended.
+#[derive(Debug)]
+pub struct JobEnd<'a> {
+    /// The name of the route.
+    pub route: &'a str,
+    /// The request that it was for.
+    pub request: RequestId,
+    /// Its name, as the guest said it.
+    pub job: &'a str,
+    /// Why it has no result, if it has none.
+    pub error: Option<&'a JobError>,
+}
+
+/// Why a job has no result. `Display` is for the operator's log.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum JobError {
     /// The component has no job of this name.
+    #[error("the component has no such job")]
     Unknown(String),
     /// The job's own error.
+    #[error("it returned an error")]
     Failed(String),
+    #[error("{0}")]
     Trapped(String),
+    #[error("it used more CPU than limits.cpu_time and was ended")]
     CpuTime,
+    /// It, or all guests together, needed more than there is.
+    #[error("it ended after it was refused memory, by limits.memory or workers.memory")]
     Memory,
+    #[error("the deadline of its request has passed, or its client has gone")]
     Deadline,
+    #[error("as many jobs as may wait do so, or there is no room for one more instance")]
     QueueFull,
+}
+
+impl JobError {
+    /// Its name in figures.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Unknown(_) => "unknown_job",
+            Self::Failed(_) => "failed",
+            Self::Trapped(_) => "trapped",
+            Self::CpuTime => "cpu_time",
+            Self::Memory => "memory",
+            Self::Deadline => "deadline",
+            Self::QueueFull => "queue_full",
+        }
+    }
 }
 
 /// The variant `error` of `jobs`.
@@ -108,8 +145,18 @@ enum GuestError {
 type Outcome = (Result<Vec<u8>, GuestError>,);
 
 impl Job {
-    /// Runs the job to its end, or to the end of the request that it is for.
+    /// Runs the job to its end, or to the end of the request that it is for, and tells how it
+    /// has ended.
     pub(crate) async fn run(self) -> Result<Vec<u8>, JobError> {
+        let (template, name) = (Arc::clone(&self.template), self.name.clone());
+        let request = self.caller.as_ref().map_or(RequestId::NONE, |caller| caller.id);
+        let result = self.run_silently().await;
+        let error = result.as_ref().err();
+        template.engine.job_ended(&JobEnd { route: template.route(), request, job: &name, error });
+        result
+    }
+
+    async fn run_silently(self) -> Result<Vec<u8>, JobError> {
         let Some(entry) = self.template.blueprint.jobs else {
             return Err(JobError::Unknown(self.name));
         };
@@ -162,9 +209,13 @@ impl Job {
             let mut instance = ours.instantiate(Some(request)).await?;
             instance.store.data_mut().is_job = true;
             let called = instance.call::<_, Outcome>(entry, (job, payload)).await;
-            called
-                .map(|(outcome,)| outcome)
-                .map_err(|error| Fault::from_call(&error, instance.store.data().limiter.refused()))
+            called.map(|(outcome,)| outcome).map_err(|error| {
+                match Fault::from_call(&error, instance.store.data().limiter.refused()) {
+                    // There was room for it, which it has outgrown.
+                    Fault::MemoryBudget => Fault::MemoryLimit,
+                    fault => fault,
+                }
+            })
         };
         let outcome = errand(&template, &template.job_site, Some(allowance), run).await?;
         outcome.map_err(|error| match error {

@@ -36,5 +36,6 @@ pub use call::GuestBody;
 pub use engine::{BlockingLoad, Engine, EngineError};
 pub use epoch::LongTurn;
 pub use fault::Fault;
+pub use jobs::{JobEnd, JobError};
 pub use program::{InstanceCounts, Program, RequestId, Usage};
 pub use wasmtime_wasi_http::Error as BodyError;

@@ -122,7 +122,7 @@ pub(crate) struct Template {
 }
 
 impl Template {
-    /// The path of the route, for log lines.
+    /// The name of the route, for log lines.
     pub(crate) fn route(&self) -> &Arc<str> {
         &self.grants.route
     }
@@ -246,7 +246,7 @@ impl Program {
         let reuse = Reuse::from(&instances);
         let grants = |template| Grants {
             template,
-            route: Arc::from(route.path.as_str()),
+            route: Arc::from(route.name()),
             env: route.env.clone(),
             mounts: route.mounts.clone(),
             memory: route.limits.memory,
@@ -274,7 +274,7 @@ impl Program {
             memory: Arc::new(memory),
             begins_with: AtomicU64::new(0),
         });
-        let probe = |fault| EngineError::Probe { route: route.path.clone(), fault };
+        let probe = |fault| EngineError::Probe { route: route.name(), fault };
         let pool = match reuse.max_concurrency {
             2.. => Pool::Shared(SharedPool::start(template, reuse).await.map_err(probe)?),
             _ => Pool::Single(SinglePool::start(template, reuse).await.map_err(probe)?),

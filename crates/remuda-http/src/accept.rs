@@ -7,7 +7,6 @@
 
 mod balance;
 mod company;
-mod complaint;
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -18,8 +17,10 @@ use tokio::{
 
 use self::balance::Balance;
 pub(crate) use self::company::Company;
-pub(crate) use self::complaint::Complaint;
-use crate::{Handler, Listener, connection, listener::Accepted, server::Shared};
+
+use crate::{
+    Handler, Listener, complaint::Complaint, connection, listener::Accepted, server::Shared,
+};
 
 /// How long a listener rests after an error such as a full table of open files
 /// (EMFILE, ENFILE, ENOBUFS, ENOMEM), which goes away by itself.

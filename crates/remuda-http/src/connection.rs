@@ -4,8 +4,8 @@
 //! without a request in flight, and its part in a drain. Owner: the server's task
 //! tracker. Invariants: an idle connection ends at `keep_alive_timeout`, an unfinished
 //! request head at `header_timeout`; a connection with a request in flight is ended by
-//! neither, but when its client takes nothing for `response_idle_timeout`; no more idle
-//! connections are kept than `max_keep_alive`.
+//! neither, but when its client takes nothing for `response_idle_timeout`, or has gone; no
+//! more idle connections are kept than `max_keep_alive`.
 
 mod framing;
 mod http2_frames;
@@ -20,7 +20,7 @@ use std::{
     net::IpAddr,
     pin::{Pin, pin},
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -59,6 +59,11 @@ const AROUND_HEAD: usize = 16;
 /// What a connection gets that would be one idle one too many: time for a first request
 /// that is on its way, or to take notice of a GOAWAY.
 const TOO_MANY_LINGER: Duration = Duration::from_secs(1);
+
+/// How long a client of HTTP/1 is not listened to, because the guest takes nothing of its
+/// body, before the socket is asked whether the client has gone; hyper sees that only when
+/// it reads.
+const UNHEARD: Duration = Duration::from_secs(1);
 
 /// Requests of one HTTP/2 connection at the same time.
 const MAX_CONCURRENT_STREAMS: u32 = 200;
@@ -118,34 +123,37 @@ pub(crate) async fn serve<H: Handler>(
             said_goaway = true;
             connection.as_mut().graceful_shutdown();
         }
-        if let Poll::Ready(result) = connection.as_mut().poll(cx) {
-            if let Err(error) = result {
-                if is_flood(&*error) {
-                    state.rejected(HTTP2_FLOOD);
+        loop {
+            if let Poll::Ready(result) = connection.as_mut().poll(cx) {
+                if let Err(error) = result {
+                    if is_flood(&*error) {
+                        state.rejected(HTTP2_FLOOD);
+                    }
+                    tracing::debug!(error, "connection ended");
                 }
-                tracing::debug!(error, "connection ended");
+                return Poll::Ready(());
             }
-            return Poll::Ready(());
-        }
-        match timer.poll(&state, cx) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(due @ (Due::Close | Due::Stalled)) => {
-                if due == Due::Stalled {
-                    state.client_stalled();
+            match ready!(timer.poll(&state, cx)) {
+                // Flushing, hyper comes to it.
+                Due::Look => state.look_for_end(),
+                due @ (Due::Close | Due::Stalled) => {
+                    if due == Due::Stalled {
+                        state.client_stalled();
+                    }
+                    if client.is_secure || due == Due::Stalled && state.is_http2() {
+                        state.say_goodbye();
+                        // Reading on, hyper comes to the end.
+                        let _ = connection.as_mut().poll(cx);
+                    }
+                    return Poll::Ready(());
                 }
-                if client.is_secure || due == Due::Stalled && state.is_http2() {
-                    state.say_goodbye();
-                    // Reading on, hyper comes to the end.
+                Due::Answer408 => {
+                    state.give_up_head();
+                    shared.metrics.rejected(Rejection::HeaderTimeout.reason());
+                    // Reading the rest of the head, hyper comes to its end.
                     let _ = connection.as_mut().poll(cx);
+                    return Poll::Ready(());
                 }
-                Poll::Ready(())
-            }
-            Poll::Ready(Due::Answer408) => {
-                state.give_up_head();
-                shared.metrics.rejected(Rejection::HeaderTimeout.reason());
-                // Reading the rest of the head, hyper comes to its end.
-                let _ = connection.as_mut().poll(cx);
-                Poll::Ready(())
             }
         }
     })
@@ -216,6 +224,8 @@ enum Due {
     Stalled,
     /// A request head did not end.
     Answer408,
+    /// Its client may have gone unnoticed.
+    Look,
 }
 
 impl Timer {
@@ -244,13 +254,15 @@ impl Timer {
         let head = state.head_just_started().map(|since| clock::instant(since) + self.header);
         let reader = state.blocked_since().map(|since| clock::instant(since) + self.reader);
         let window = state.unsent().due().map(clock::instant);
+        let unheard = state.unread_since().map(|since| clock::instant(since) + UNHEARD);
         let too_many = match state.waiting_since() {
             Some(state::Waiting::Request(since)) if !state.is_kept() => {
                 Some(self.end_of_idleness(state, since))
             }
             _ => None,
         };
-        if let Some(due) = head.into_iter().chain(reader).chain(window).chain(too_many).min()
+        if let Some(due) =
+            head.into_iter().chain(reader).chain(window).chain(unheard).chain(too_many).min()
             && due < self.sleep.deadline()
         {
             self.sleep.as_mut().reset(due);
@@ -271,6 +283,7 @@ impl Timer {
                     (clock::instant(since) + self.reader, Due::Stalled)
                 }
                 Some(state::Waiting::Window(due)) => (clock::instant(due), Due::Stalled),
+                Some(state::Waiting::Guest(since)) => (clock::instant(since) + UNHEARD, Due::Look),
             };
             if at <= now {
                 return Poll::Ready(due);

@@ -21,7 +21,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    accept::Complaint,
+    complaint::Complaint,
     listener::{Rewound, Stream},
     server::Shared,
     tls::Tls,

@@ -6,13 +6,13 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 
-use crate::{Permit, Rejection, RequestBody, Verdict};
+use crate::{Permit, Rejection, RequestBody};
 
-/// Why a body ends before its end.
+/// Why there is no answer, or no more of it.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{detail}")]
-pub struct BodyFailure {
-    /// What the client would have been answered, had the response not begun.
+pub struct Failure {
+    /// What the client is answered, or would have been, had the response not begun.
     pub rejection: Rejection,
     /// For the log.
     pub detail: String,
@@ -21,7 +21,7 @@ pub struct BodyFailure {
 /// Answers the requests that have been admitted.
 pub trait Handler: Send + Sync + 'static {
     /// The body of an answer. It ends what it belongs to when it is dropped.
-    type Body: Body<Data = Bytes, Error = BodyFailure> + Send + Unpin + 'static;
+    type Body: Body<Data = Bytes, Error = Failure> + Send + Unpin + 'static;
 
     /// Answers `request`, whose URI is absolute.
     ///
@@ -31,7 +31,7 @@ pub trait Handler: Send + Sync + 'static {
         &self,
         request: Request<RequestBody>,
         ticket: Ticket,
-    ) -> impl Future<Output = Result<Response<Self::Body>, Rejection>> + Send;
+    ) -> impl Future<Output = Result<Response<Self::Body>, Failure>> + Send;
 }
 
 /// What a request has been given on its way in.
@@ -44,6 +44,4 @@ pub struct Ticket {
     /// When the response head must be there; what comes later is not wanted.
     pub deadline: Instant,
     pub permit: Permit,
-    /// Whether the request's body is to blame; `None` for a request without one.
-    pub verdict: Option<Verdict>,
 }

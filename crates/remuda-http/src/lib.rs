@@ -12,6 +12,7 @@ mod accept;
 mod access_log;
 mod admission;
 mod clock;
+mod complaint;
 mod connection;
 mod forwarded;
 mod front;
@@ -32,13 +33,14 @@ mod tls;
 
 pub use accept::{LastAccepts, Peers};
 pub use admission::{Admission, Permit};
+pub use complaint::Complaints;
 pub use connection::Piece;
 /// For benches, tests and fuzzing: what parses bytes that anybody may have sent.
 #[doc(hidden)]
 pub use connection::{Framing, Refusal};
 #[doc(hidden)]
 pub use front::proxy as proxy_protocol;
-pub use handler::{BodyFailure, Handler, Ticket};
+pub use handler::{Failure, Handler, Ticket};
 pub use listener::Listener;
 pub use metrics::{Histogram, Load, Observer, Reading, RequestInFlight, RouteReading};
 pub use output::takes_bytes;

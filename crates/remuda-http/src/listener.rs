@@ -4,7 +4,7 @@ use std::{
     io,
     net::{IpAddr, SocketAddr},
     os::fd::OwnedFd,
-    pin::Pin,
+    pin::{Pin, pin},
     task::{Context, Poll},
 };
 
@@ -14,7 +14,7 @@ use rustix::{
 };
 use tokio::{
     io::{
-        AsyncRead, AsyncWrite, ReadBuf,
+        AsyncRead, AsyncWrite, Interest, ReadBuf,
         unix::{AsyncFd, AsyncFdReadyGuard},
     },
     net::{TcpStream, UnixStream},
@@ -174,6 +174,18 @@ impl Stream {
             }
             Self::Unix(_) | Self::Tls(_) => Ok(None),
         }
+    }
+
+    /// Whether the peer has closed the socket, or its sending half, although bytes may be left
+    /// to be read.
+    pub(crate) fn has_ended(&self, cx: &mut Context<'_>) -> bool {
+        let ready = match self {
+            Self::Tcp(stream) => pin!(stream.ready(Interest::READABLE)).poll(cx),
+            Self::Unix(stream) => pin!(stream.ready(Interest::READABLE)).poll(cx),
+            Self::Rewound(rewound) => return rewound.stream.has_ended(cx),
+            Self::Tls(stream) => return stream.get_ref().0.has_ended(cx),
+        };
+        matches!(ready, Poll::Ready(Ok(ready)) if ready.is_read_closed())
     }
 
     /// Whether its end is told within it.

@@ -13,7 +13,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::time::Sleep;
 
 use crate::{
-    BodyFailure, Verdict,
+    Failure, Verdict,
     access_log::AccessRecord,
     admission::Place,
     connection::{Giver, InFlight, Piece, Told, tell},
@@ -99,7 +99,7 @@ impl<B> ResponseBody<B> {
 
 impl<B> ResponseBody<B>
 where
-    B: Body<Data = Bytes, Error = BodyFailure> + Unpin,
+    B: Body<Data = Bytes, Error = Failure> + Unpin,
 {
     fn poll_inner(
         &mut self,
@@ -112,7 +112,7 @@ where
                 if let Poll::Ready(frame) = Pin::new(body).poll_frame(cx) {
                     *deadline = None;
                     frame.map(|frame| {
-                        frame.map_err(|BodyFailure { rejection, detail }| {
+                        frame.map_err(|Failure { rejection, detail }| {
                             broken_off(&self.in_flight, asked, rejection.reason(), &detail)
                         })
                     })
@@ -152,7 +152,7 @@ where
 
 impl<B> Body for ResponseBody<B>
 where
-    B: Body<Data = Bytes, Error = BodyFailure> + Unpin,
+    B: Body<Data = Bytes, Error = Failure> + Unpin,
 {
     type Data = Piece;
     type Error = BrokenOff;
@@ -232,7 +232,10 @@ fn broken_off(
         tracing::debug!(route, request, reason, error = detail, "response broke off");
     } else {
         in_flight.broke_off(reason);
-        tracing::warn!(route, request, reason, error = detail, "response broke off");
+        if let Some(unsaid) = in_flight.complain(reason) {
+            let unsaid = (unsaid > 0).then_some(unsaid);
+            tracing::warn!(route, request, reason, unsaid, error = detail, "response broke off");
+        }
     }
     BrokenOff
 }

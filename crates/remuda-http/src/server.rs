@@ -14,7 +14,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     Admission, Handler, LastAccepts, Listener, Observer, Peers, RouteTable, Tls,
-    accept::{Company, Complaint, accept_until_drained},
+    accept::{Company, accept_until_drained},
+    complaint::Complaint,
     connection::KeepAlive,
     metrics::Metrics,
 };
@@ -28,8 +29,6 @@ pub struct Server<H: Handler> {
 pub(crate) struct Shared<H> {
     pub(crate) config: Config,
     pub(crate) routes: RouteTable,
-    /// The path of each route, for the log.
-    pub(crate) paths: Vec<Arc<str>>,
     pub(crate) admission: Arc<Admission>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) handler: H,
@@ -66,12 +65,11 @@ impl<H: Handler> Server<H> {
         tls: Option<Tls>,
     ) -> Self {
         let max_connections = config.http.max_connections.min(Semaphore::MAX_PERMITS);
-        let paths: Vec<String> = config.routes.iter().map(|route| route.path.clone()).collect();
-        let metrics = Arc::new(Metrics::new(paths.len()).with_paths(paths));
+        let names = config.routes.iter().map(|route| route.name().into()).collect();
+        let metrics = Arc::new(Metrics::new(names));
         let shared = Shared {
             config: config.clone(),
             routes: RouteTable::new(&config.routes),
-            paths: config.routes.iter().map(|route| route.path.as_str().into()).collect(),
             admission: Arc::new(Admission::new(config)),
             handler,
             tasks: TaskTracker::new(),

@@ -11,7 +11,7 @@ use hyper::{body::Incoming, service::service_fn};
 use tokio::time::timeout_at;
 
 use crate::{
-    Handler, Rejection, RequestBody, RequestInFlight, ResponseBody, Ticket, Verdict,
+    Failure, Handler, Rejection, RequestBody, RequestInFlight, ResponseBody, Ticket, Verdict,
     access_log::AccessRecord,
     admission::Place,
     connection::{ConnectionState, InFlight},
@@ -90,18 +90,13 @@ impl<H: Handler> Connection<H> {
                     });
                 response.map(|body| ResponseBody::handler(body, asked, silence, in_flight))
             }
-            Err(rejection) => {
+            Err(refused) => {
+                let rejection = refused.rejection();
                 in_flight.answered(id, route, rejection.status());
                 // The server's own words need none.
                 place = None;
                 self.shared.metrics.rejected(rejection.reason());
-                let request = format_args!("{id:016x}");
-                let path = route.map(|route| self.shared.config.routes[route].path.as_str());
-                if rejection == Rejection::Deadline {
-                    tracing::warn!(route = path, request, "no response within request_timeout");
-                } else {
-                    tracing::debug!(route = path, request, reason = rejection.reason(), "rejected");
-                }
+                self.log(&refused, route, id);
                 let response = rejection.response(json, http1);
                 let patience = self.shared.config.limits.response_idle_timeout;
                 response.map(|words| ResponseBody::words(words, patience, in_flight))
@@ -116,8 +111,8 @@ impl<H: Handler> Connection<H> {
         match record {
             None => response,
             Some(mut record) => {
-                let route = route.map(|route| self.shared.config.routes[route].path.as_str());
-                record.answered(route, response.status());
+                let name = route.and_then(|route| self.shared.metrics.name(route));
+                record.answered(name.map(|name| &**name), response.status());
                 response.map(|body| body.record(record))
             }
         }
@@ -149,7 +144,7 @@ impl<H: Handler> Connection<H> {
         id: u64,
         started: Instant,
         found: &mut Found,
-    ) -> Result<(Response<H::Body>, Asked), Rejection> {
+    ) -> Result<(Response<H::Body>, Asked), Refused> {
         let shared = &*self.shared;
         let (mut parts, incoming) = request.into_parts();
         let http = &shared.config.http;
@@ -157,7 +152,8 @@ impl<H: Handler> Connection<H> {
             http2_head::check(&mut parts, http.max_header_bytes)?;
         }
         if parts.method == Method::CONNECT {
-            return Err(Rejection::BadRequest("CONNECT is for proxies, which this is not"));
+            let what = "CONNECT is for proxies, which this is not";
+            return Err(Rejection::BadRequest(what).into());
         }
         parts.uri = absolute_uri(parts.uri, &parts.headers, parts.version, origin.is_https)?;
         strip_hop_by_hop(&mut parts.headers);
@@ -171,25 +167,81 @@ impl<H: Handler> Connection<H> {
         if parts.version == Version::HTTP_2 {
             (permit, found.place) = permit.share();
         }
-        let ticket = Ticket { route, id, deadline, permit, verdict: verdict.clone() };
+        let ticket = Ticket { route, id, deadline, permit };
         let request = Request::from_parts(parts, body);
         // In one expression: a future that has a name is kept twice.
         let result = timeout_at(deadline.into(), shared.handler.handle(request, ticket))
             .await
-            .unwrap_or(Err(Rejection::Deadline));
+            .map_err(|_| Refused::from(Rejection::Deadline))
+            .and_then(|answer| answer.map_err(Refused::from));
         // Whatever a guest makes of a body that broke a limit, it is not the one to blame.
         if let Some(rejection) = verdict.as_ref().and_then(Verdict::rejection) {
-            return Err(rejection);
+            return Err(rejection.into());
         }
-        let (response, path) = (result?, &shared.paths[route]);
+        let response = result?;
         // What comes before an answer is no answer, and hyper would send it as one.
         if response.status().is_informational() {
-            let (route, request) = (&**path, format_args!("{id:016x}"));
-            let status = response.status().as_u16();
-            tracing::warn!(route, request, status, "guest answered with what is no final status");
-            return Err(Rejection::GuestError);
+            let detail =
+                format!("guest answered with {}, which is no final status", response.status());
+            return Err(Refused::Failed(Failure { rejection: Rejection::GuestError, detail }));
         }
-        Ok((response, Asked { id, route: Arc::clone(path), verdict }))
+        let name = shared.metrics.name(route).map(Arc::clone).unwrap_or_default();
+        Ok((response, Asked { id, route: name, verdict }))
+    }
+
+    /// Says why a request got no answer: what failed here to whoever operates the server, what
+    /// the client did wrong or had to expect only to whoever debugs.
+    fn log(&self, refused: &Refused, route: Option<usize>, id: u64) {
+        let metrics = &self.shared.metrics;
+        let name = route.and_then(|route| metrics.name(route)).map(|name| &**name);
+        let (request, reason) = (format_args!("{id:016x}"), refused.rejection().reason());
+        match refused {
+            Refused::Failed(failure) => {
+                if let Some(unsaid) = metrics.complain(route, reason) {
+                    let unsaid = (unsaid > 0).then_some(unsaid);
+                    tracing::warn!(route = name, request, unsaid, "{failure}");
+                }
+            }
+            Refused::Rejected(_) => tracing::debug!(route = name, request, reason, "rejected"),
+        }
+    }
+}
+
+/// Why a request is answered by the server itself.
+enum Refused {
+    Rejected(Rejection),
+    /// Somebody has tried to answer it.
+    Failed(Failure),
+}
+
+impl Refused {
+    fn rejection(&self) -> &Rejection {
+        match self {
+            Self::Rejected(rejection) => rejection,
+            Self::Failed(failure) => &failure.rejection,
+        }
+    }
+}
+
+impl From<Rejection> for Refused {
+    fn from(rejection: Rejection) -> Self {
+        match rejection {
+            // Whatever it was waiting for, or its guest was doing.
+            Rejection::Deadline => {
+                let detail = "no response within request_timeout".to_owned();
+                Self::Failed(Failure { rejection, detail })
+            }
+            _ => Self::Rejected(rejection),
+        }
+    }
+}
+
+impl From<Failure> for Refused {
+    fn from(failure: Failure) -> Self {
+        match failure.rejection {
+            Rejection::Deadline => failure.rejection.into(),
+            _ => Self::Failed(failure),
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use remuda_config::{Accept, BoundAddress, Log};
+use remuda_config::{Accept, BoundAddress, Log, Route};
 use remuda_control::{
     CONTROL_DESCRIPTOR, ControlError, ControlReader, ControlWriter, FromWorker, InheritedListener,
     SCOREBOARD_DESCRIPTOR, Scoreboard, Seat, ToWorker, WorkerSetup,
@@ -17,8 +17,9 @@ use remuda_http::{Listener, Peers, Server, Tls, TlsError};
 use tokio::net::UnixStream;
 
 use crate::{
-    figures::{self, OutboundTimes},
+    figures::OutboundTimes,
     handler::{Guests, Programs},
+    jobs::Jobs,
     life::{self, Life},
     oom,
     peers::Neighbours,
@@ -47,11 +48,20 @@ pub enum BootError {
     EventLoop(#[source] io::Error),
 }
 
+/// How a worker has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It has served.
+    Served,
+    /// It could not begin to; the supervisor knows why, and says so.
+    Failed,
+}
+
 /// Runs the worker to its end. `init_logging` is called once the configuration is known.
 ///
 /// # Errors
-/// When the worker cannot begin to serve; the supervisor has been told by then.
-pub fn run(init_logging: impl FnOnce(&Log)) -> Result<(), BootError> {
+/// When the worker cannot begin to serve, and cannot tell the supervisor.
+pub fn run(init_logging: impl FnOnce(&Log)) -> Result<Ended, BootError> {
     // Before anything else: until then, a question is death.
     let reporter = Reporter::start().map_err(BootError::Reporter)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -67,7 +77,7 @@ pub fn run(init_logging: impl FnOnce(&Log)) -> Result<(), BootError> {
 async fn boot_and_live(
     init_logging: impl FnOnce(&Log),
     reporter: Reporter,
-) -> Result<(), BootError> {
+) -> Result<Ended, BootError> {
     let (mut orders, mut reports) = control_socket()?;
     let Some(ToWorker::Configure(setup)) = orders.receive().await? else {
         return Err(BootError::NoSetup);
@@ -78,13 +88,13 @@ async fn boot_and_live(
         Ok(life) => {
             reports.send(&FromWorker::Ready).await?;
             life::live(life, orders, reports).await;
-            Ok(())
+            Ok(Ended::Served)
         }
         Err(error) => {
             let reason = error.to_string();
+            let told = reports.send(&FromWorker::Failed { reason }).await;
             // If the supervisor has gone, there is nobody left to tell.
-            let _ = reports.send(&FromWorker::Failed { reason }).await;
-            Err(error)
+            told.map(|()| Ended::Failed).map_err(|_| error)
         }
     }
 }
@@ -104,17 +114,21 @@ async fn boot(setup: WorkerSetup, reporter: Reporter) -> Result<Life, BootError>
     let outbound = Arc::new(OutboundTimes::default());
     let times = Arc::clone(&outbound);
     engine.watch_outbound(move |authority, time| times.observe(authority, time));
+    let routes: Arc<[String]> = config.routes.iter().map(Route::name).collect();
+    let jobs = Arc::new(Jobs::new(Arc::clone(&routes)));
+    let ended = Arc::clone(&jobs);
+    engine.watch_jobs(move |end| ended.observe(end));
     let mut programs = Vec::new();
     for (route, artifact) in config.routes.iter().zip(artifacts) {
         let program = engine.load(route, artifact).await?;
         tracing::debug!(
             generation,
-            route = route.path,
+            route = route.name(),
             handler = %program.handler(),
             instances = ?program.instances(),
             "route loaded"
         );
-        programs.push((route.path.clone(), program));
+        programs.push(program);
     }
     let programs = Arc::new(Programs::new(programs));
     let listeners = listeners.iter().map(take_listener).collect::<Result<Vec<_>, _>>()?;
@@ -124,7 +138,6 @@ async fn boot(setup: WorkerSetup, reporter: Reporter) -> Result<Life, BootError>
     let guests = Guests(Arc::clone(&programs));
     let tls = config.http.tls.as_ref().map(Tls::build).transpose()?;
     let server = Server::build(&config, guests, first_request_id(slot), peers, tls);
-    let routes: Arc<[String]> = config.routes.iter().map(figures::route_name).collect();
     reporter.watch(server.observer(), Arc::clone(&routes));
     Ok(Life {
         server,
@@ -133,6 +146,7 @@ async fn boot(setup: WorkerSetup, reporter: Reporter) -> Result<Life, BootError>
         programs,
         routes,
         outbound,
+        jobs,
         reporter,
         seat,
         grace: config.shutdown.graceful_timeout,

@@ -10,12 +10,11 @@ use std::{
     time::Duration,
 };
 
-use remuda_config::Route;
 use remuda_control::{Connections, InstanceCounts, RouteSnapshot, Snapshot};
 use remuda_engine::{Engine, Usage};
 use remuda_http::{Histogram, Observer, Reading, RouteReading};
 
-use crate::handler::Programs;
+use crate::{handler::Programs, jobs::Jobs};
 
 /// Reads all figures of this worker.
 pub(crate) struct Figures<'a> {
@@ -25,6 +24,7 @@ pub(crate) struct Figures<'a> {
     /// Gone at the end of a drain.
     pub(crate) programs: Weak<Programs>,
     pub(crate) outbound: Arc<OutboundTimes>,
+    pub(crate) jobs: Arc<Jobs>,
     pub(crate) stalls: Cell<u64>,
     pub(crate) last_usage: RefCell<Vec<Usage>>,
     pub(crate) engine: &'a Engine,
@@ -36,20 +36,17 @@ pub(crate) struct OutboundTimes {
     hosts: Mutex<BTreeMap<String, Histogram>>,
 }
 
-/// What a route is called in figures and reports.
-pub(crate) fn route_name(route: &Route) -> String {
-    format!("{}{}", route.host.as_deref().unwrap_or_default(), route.path)
-}
-
 impl Figures<'_> {
     pub(crate) fn snapshot(&self) -> Snapshot {
         let reading = self.observer.read();
         let Reading { unrouted, load, .. } = &reading;
         let instances = self.instances();
         let counts = instances.into_iter().chain(std::iter::repeat(InstanceCounts::default()));
-        let routes = self.routes.iter().zip(&reading.routes).zip(counts).zip(self.usage());
+        let used = self.usage().into_iter().zip(self.jobs.read());
+        let routes = self.routes.iter().zip(&reading.routes).zip(counts).zip(used);
         let mut routes: Vec<RouteSnapshot> = routes
-            .map(|(((name, route), counts), usage)| RouteSnapshot {
+            .map(|(((name, route), counts), (usage, jobs))| RouteSnapshot {
+                jobs,
                 guest_cpu_seconds: usage.cpu_time.as_secs_f64(),
                 offloads: usage.offloads,
                 offload_wait_seconds: usage.waited.as_secs_f64(),

@@ -4,21 +4,21 @@ use http::{Request, Response};
 use http_body_util::{BodyExt as _, combinators::MapErr};
 use remuda_control::InstanceCounts;
 use remuda_engine::{BodyError, Fault, GuestBody, Program, RequestId, Usage};
-use remuda_http::{BodyFailure, Handler, Permit, Rejection, RequestBody, RequestBodyError, Ticket};
+use remuda_http::{Failure, Handler, Permit, Rejection, RequestBody, RequestBodyError, Ticket};
 
 /// The programs of all routes, in the order of the configuration.
 pub(crate) struct Programs {
-    routes: Vec<(String, Program)>,
+    routes: Vec<Program>,
 }
 
 impl Programs {
-    pub(crate) fn new(routes: Vec<(String, Program)>) -> Self {
+    pub(crate) fn new(routes: Vec<Program>) -> Self {
         Self { routes }
     }
 
     /// Instances of each route.
     pub(crate) fn instance_counts(&self) -> Vec<InstanceCounts> {
-        let counts = self.routes.iter().map(|(_, program)| program.instance_counts());
+        let counts = self.routes.iter().map(Program::instance_counts);
         let count = |number: usize| number as u64;
         counts
             .map(|counts| InstanceCounts { busy: count(counts.busy), idle: count(counts.idle) })
@@ -27,24 +27,24 @@ impl Programs {
 
     /// What the guests of each route have used.
     pub(crate) fn usage(&self) -> Vec<Usage> {
-        self.routes.iter().map(|(_, program)| program.usage()).collect()
+        self.routes.iter().map(Program::usage).collect()
     }
 
     /// Requests that have a place and wait for room for their instance.
     pub(crate) fn waiting(&self) -> usize {
-        self.routes.iter().map(|(_, program)| program.waiting()).sum()
+        self.routes.iter().map(Program::waiting).sum()
     }
 
     /// Retires all idle instances; no request will come.
     pub(crate) fn close(&self) {
-        for (_, program) in &self.routes {
+        for program in &self.routes {
             program.close();
         }
     }
 
     /// Retires instances that nobody has needed for a while.
     pub(crate) fn sweep(&self) {
-        for (_, program) in &self.routes {
+        for program in &self.routes {
             program.sweep();
         }
     }
@@ -54,30 +54,18 @@ impl Programs {
 pub(crate) struct Guests(pub(crate) std::sync::Arc<Programs>);
 
 impl Handler for Guests {
-    type Body = MapErr<GuestBody<Permit>, fn(Fault) -> BodyFailure>;
+    type Body = MapErr<GuestBody<Permit>, fn(Fault) -> Failure>;
 
     async fn handle(
         &self,
         request: Request<RequestBody>,
         ticket: Ticket,
-    ) -> Result<Response<Self::Body>, Rejection> {
-        let Ticket { route, id, deadline, permit, verdict } = ticket;
-        let (path, program) = &self.0.routes[route];
-        let id = RequestId(id);
+    ) -> Result<Response<Self::Body>, Failure> {
+        let Ticket { route, id, deadline, permit } = ticket;
         let request = request.map(|body| body.map_err(to_guest));
-        match program.call(request, id, deadline, permit).await {
-            Ok(response) => Ok(response.map(|body| body.map_err(too_late as fn(_) -> _))),
-            Err(fault) => {
-                if let Some(rejection) = verdict.and_then(|verdict| verdict.rejection()) {
-                    let (route, reason) = (path.as_str(), rejection.reason());
-                    tracing::debug!(route, request = %id, reason, "{fault}");
-                } else if fault != Fault::Deadline {
-                    // Whoever waits at a deadline says so, whatever the guest was doing.
-                    tracing::warn!(route = path.as_str(), request = %id, "{fault}");
-                }
-                Err(to_client(&fault))
-            }
-        }
+        let call = self.0.routes[route].call(request, RequestId(id), deadline, permit);
+        let response = call.await.map_err(failure)?;
+        Ok(response.map(|body| body.map_err(failure as fn(_) -> _)))
     }
 }
 
@@ -93,9 +81,8 @@ fn to_guest(error: RequestBodyError) -> BodyError {
     }
 }
 
-/// What a guest's failure comes to once its response has begun.
-fn too_late(fault: Fault) -> BodyFailure {
-    BodyFailure { rejection: to_client(&fault), detail: fault.to_string() }
+fn failure(fault: Fault) -> Failure {
+    Failure { rejection: to_client(&fault), detail: fault.to_string() }
 }
 
 /// How a client hears that the guest has failed.

@@ -13,6 +13,7 @@ mod beat;
 mod boot;
 mod figures;
 mod handler;
+mod jobs;
 mod life;
 mod oom;
 mod outbox;
@@ -20,4 +21,4 @@ mod peers;
 mod report;
 mod sys;
 
-pub use boot::{BootError, run};
+pub use boot::{BootError, Ended, run};

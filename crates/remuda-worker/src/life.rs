@@ -20,6 +20,7 @@ use crate::{
     beat::Beat,
     figures::{Figures, OutboundTimes},
     handler::{Guests, Programs},
+    jobs::Jobs,
     outbox::Outbox,
     report::Reporter,
 };
@@ -43,6 +44,7 @@ pub(crate) struct Life {
     /// Names of the routes, in the order of the configuration.
     pub(crate) routes: Arc<[String]>,
     pub(crate) outbound: Arc<OutboundTimes>,
+    pub(crate) jobs: Arc<Jobs>,
     pub(crate) reporter: Reporter,
     pub(crate) seat: Seat,
     /// How long a drain may take that the supervisor has not ordered.
@@ -82,6 +84,7 @@ async fn serve_and_drain(life: Life, orders: ControlReader<ToWorker>, outbox: Ou
         routes: life.routes,
         programs: Arc::downgrade(&programs),
         outbound: life.outbound,
+        jobs: life.jobs,
         stalls: Cell::new(0),
         last_usage: RefCell::default(),
         engine: &engine,

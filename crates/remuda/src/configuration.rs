@@ -37,7 +37,7 @@ pub(crate) fn load(args: ServeArgs) -> Result<Loaded, Failure> {
         uid: rustix::process::getuid().as_raw(),
         pid: std::process::id(),
         terminal: io::stderr().is_terminal(),
-        machine: Machine::read(Path::new("/"), affinity()),
+        machine: machine(),
     };
     let mut loaded = remuda_config::load(input)
         .map_err(|errors| Failure::new(Exit::Configuration, errors.to_string()))?;
@@ -45,6 +45,11 @@ pub(crate) fn load(args: ServeArgs) -> Result<Loaded, Failure> {
     identity::read(&mut loaded)?;
     loaded.config.notice = notice::read()?;
     Ok(loaded)
+}
+
+/// What this process may use of the machine.
+pub(crate) fn machine() -> Machine {
+    Machine::read(Path::new("/"), affinity())
 }
 
 /// The environment as text. What is not UTF-8 is passed over, but not where it was meant

@@ -1,7 +1,7 @@
 //! Keeps some memory of every request, as a cache without an end does.
 //!
 //! `/?KIB` keeps so many KiB for good, 64 if it is not said, and answers `kept`; `/fields` has the
-//! host keep fields without end. It is a 0.3 guest, so that an instance serves many requests.
+//! host keep fields without end, and `/field` one of 32 KiB that outlives the request. It is a 0.3 guest, so that an instance serves many requests.
 
 use std::cell::RefCell;
 use std::hint::black_box;
@@ -28,8 +28,12 @@ wasip3::http::service::export!(Leak);
 impl wasip3::exports::http::handler::Guest for Leak {
     async fn handle(request: Request) -> Result<Response, ErrorCode> {
         let target = request.get_path_with_query().unwrap_or_default();
-        if target == "/fields" {
-            keep_fields();
+        match target.as_str() {
+            "/fields" => loop {
+                keep_field();
+            },
+            "/field" => keep_field(),
+            _ => {}
         }
         let said = target.split_once('?').and_then(|(_, kib)| kib.parse().ok());
         let bytes = said.unwrap_or(USUAL) * KIB;
@@ -45,10 +49,8 @@ impl wasip3::exports::http::handler::Guest for Leak {
     }
 }
 
-fn keep_fields() -> ! {
-    loop {
-        let fields = Fields::new();
-        let _ = fields.append("a", &[b'a'; VALUE]);
-        std::mem::forget(fields);
-    }
+fn keep_field() {
+    let fields = Fields::new();
+    let _ = fields.append("a", &[b'a'; VALUE]);
+    std::mem::forget(fields);
 }

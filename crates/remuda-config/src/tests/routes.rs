@@ -126,3 +126,16 @@ fn the_same_path_on_another_host_is_another_route() {
     let places: Vec<_> = routes.iter().map(|r| (r.path.as_str(), r.host.as_deref())).collect();
     assert_eq!(places, [("/", None), ("/", Some("b.org")), ("/c", None)]);
 }
+
+#[test]
+fn what_only_another_executor_uses_is_told() {
+    let warnings = |flags: &[(&'static str, &str)]| {
+        let given = flags.iter().fold(Given::component("a.wasm"), |given, (key, value)| {
+            given.route_flag(key, &[value])
+        });
+        given.loaded().warnings.join("\n")
+    };
+    assert_eq!(warnings(&[("executor", "async")]), "");
+    assert_eq!(warnings(&[("offload_after", "9ms")]), "");
+    insta::assert_snapshot!(warnings(&[("executor", "async"), ("offload_after", "5ms")]), @"--offload-after: has no effect on route /, for its executor is async; leave it out, or set executor to auto");
+}

@@ -174,6 +174,16 @@ fn a_budget_below_what_one_instance_needs_is_warned_about() {
 }
 
 #[test]
+fn budgets_that_exceed_the_machine_are_told() {
+    let warnings = |memory| {
+        let given = pod(4.0, 2 << 30).flag("workers.count", &["4"]);
+        given.flag("workers.memory", &[memory]).loaded().warnings.join("\n")
+    };
+    assert_eq!(warnings("512MiB"), "");
+    insta::assert_snapshot!(warnings("600MiB"), @"4 workers may take 600MiB each, 2.3GiB together, and there are only 2GiB: the kernel would kill one before its budget is spent; lower workers.memory or workers.count");
+}
+
+#[test]
 fn jitter_without_a_number_is_warned_about() {
     let warnings = app().flag("workers.max_requests_jitter", &["5"]).loaded().warnings;
     insta::assert_snapshot!(warnings.join("\n"), @"workers.max_requests_jitter is added to nothing: workers.max_requests is 0, never");

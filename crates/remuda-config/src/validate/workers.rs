@@ -90,6 +90,7 @@ pub(super) fn workers(
             about_bytes(least)
         ));
     }
+    warn_of_memory(count, memory, &surroundings.machine, warnings);
     let blocking_threads = match blocking_threads? {
         Some(threads) => threads as usize,
         None => share_of_cores(read, &surroundings.machine, count),
@@ -150,6 +151,21 @@ fn warn_of_count(
             if room { "try --workers 2" } else { "give it the cores and the memory for two" };
         warnings.push(format!(
             "one worker: nobody answers while it is stuck, or replaced after a crash; {remedy}"
+        ));
+    }
+}
+
+/// More than there is: the kernel would end a worker before its budget does.
+fn warn_of_memory(count: usize, memory: u64, machine: &Machine, warnings: &mut Vec<String>) {
+    let all = memory.saturating_mul(count as u64);
+    if let Some(there) = machine.memory().filter(|there| all > *there) {
+        warnings.push(format!(
+            "{} may take {} each, {} together, and there are only {}: the kernel would kill one \
+             before its budget is spent; lower workers.memory or workers.count",
+            plural_workers(count),
+            about_bytes(memory),
+            about_bytes(all),
+            about_bytes(there)
         ));
     }
 }

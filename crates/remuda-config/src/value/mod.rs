@@ -20,6 +20,7 @@ pub(crate) use kind::{Fault, Kind};
 pub(crate) use origin::Origin;
 pub(crate) use path::HostPath;
 pub(crate) use peers::Peers;
-pub(crate) use quantity::{Number, OrZero, Size, Time, TimeFrom, about_bytes};
+pub use quantity::about_bytes;
+pub(crate) use quantity::{Number, OrZero, Size, Time, TimeFrom};
 pub(crate) use route::{GuestPath, RouteHost, RoutePath};
 pub(crate) use share::{Part, Share};

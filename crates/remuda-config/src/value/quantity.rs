@@ -178,7 +178,8 @@ const UNITS: [(&str, u64); 9] = [
 ];
 
 /// For people: at most one decimal, in the largest unit that gives at least 1. `1.5GiB`
-pub(crate) fn about_bytes(bytes: u64) -> String {
+#[must_use]
+pub fn about_bytes(bytes: u64) -> String {
     let binary = UNITS.iter().filter(|(name, _)| name.ends_with("iB"));
     binary.copied().find(|(_, unit)| bytes >= *unit).map_or_else(
         || format!("{bytes}B"),

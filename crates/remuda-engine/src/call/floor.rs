@@ -21,6 +21,9 @@ use crate::{Fault, lifecycle::Purpose, program::Template};
 /// The pause after an instance could not be made for another reason than its startup.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// So many pauses for want of room are no peak of requests any more.
+const LONG: u32 = 5;
+
 pub(super) struct Floor {
     min_idle: usize,
     filling: Arc<AtomicBool>,
@@ -73,13 +76,32 @@ pub(super) fn refill<S: Stock>(stock: &Arc<S>) {
 /// Holds no pool that is to go while it waits for anything.
 async fn fill<S: Stock>(stock: Weak<S>, template: Arc<Template>) {
     let is_missing = |stock: &Arc<S>| stock.idle() < stock.floor().min_idle;
+    let mut in_vain = 0;
     while stock.upgrade().as_ref().is_some_and(is_missing) {
         tokio::task::yield_now().await;
         match (template.start(Purpose::Stock).await, stock.upgrade()) {
-            (Ok(instance), Some(stock)) => stock.keep(instance),
+            (Ok(instance), Some(stock)) => {
+                in_vain = 0;
+                stock.keep(instance);
+            }
             (Ok(instance), None) => template.retire(instance),
             // Those who need the room more have it.
-            (Err(Fault::NoCapacity(_) | Fault::MemoryBudget), _) => tokio::time::sleep(PAUSE).await,
+            (Err(fault @ (Fault::NoCapacity(_) | Fault::MemoryBudget)), stock) => {
+                in_vain += 1;
+                if let Some(stock) = stock.filter(|_| in_vain == LONG) {
+                    let (ready, min_idle) = (stock.idle(), stock.floor().min_idle);
+                    let route = &**template.route();
+                    tracing::warn!(
+                        route,
+                        ready,
+                        min_idle,
+                        %fault,
+                        "no room for all instances that are to be ready; lower \
+                         instances.min_idle, or raise workers.memory"
+                    );
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
             (Err(fault), _) => {
                 let pause = template.failures.pause().map_or(PAUSE, |(_, left)| left);
                 tracing::warn!(

@@ -224,8 +224,7 @@ where
         return Err(fault);
     }
     state.work_for(None);
-    state.forget_tasks();
-    state.limiter.rest();
+    state.rest();
     instance.served += 1;
     pool.give_back(instance);
     Ok(())

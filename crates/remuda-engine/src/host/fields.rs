@@ -3,11 +3,12 @@
 //! Purpose: a guest that makes fields without end takes nothing of its own memory, and
 //! wasi:http bounds each set of fields but not their number. So the functions through which
 //! they grow are replaced by ones that charge the guest first. Invariant: apart from that they
-//! do what the originals do; what was charged comes back when the guest has come to rest.
+//! do what the originals do; what was charged comes back when the guest has come to rest, but
+//! for what it has not dropped.
 
 use wasmtime::{
     StoreContextMut,
-    component::{Linker, Resource},
+    component::{Linker, Resource, ResourceTable},
 };
 use wasmtime_wasi_http::{FieldMap, WasiHttpView as _};
 
@@ -40,6 +41,12 @@ pub(super) fn add_to_linker(
     Ok(())
 }
 
+/// Bytes of all fields that a guest at rest has not dropped, whoever made them.
+pub(super) fn left_in(table: &mut ResourceTable) -> u64 {
+    let maps = table.iter_mut().filter_map(|entry| entry.downcast_ref::<FieldMap>());
+    maps.map(size_of_all).sum::<usize>() as u64
+}
+
 fn charge(store: &mut Store<'_>, bytes: usize) -> wasmtime::Result<()> {
     store.data_mut().limiter.charge(bytes as u64)
 }
@@ -49,11 +56,14 @@ fn size(values: &[Value], name: &Name) -> usize {
 }
 
 fn size_of_copy(store: &Store<'_>, fields: &Fields) -> wasmtime::Result<usize> {
-    let fields = store.data().table.get(fields)?;
+    Ok(size_of_all(store.data().table.get(fields)?))
+}
+
+fn size_of_all(fields: &FieldMap) -> usize {
     let each = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
         name.as_str().len() + value.len() + FIELD_BYTES
     };
-    Ok(fields.iter().map(each).sum())
+    fields.iter().map(each).sum()
 }
 
 /// The same functions of both versions, which have types of their own.

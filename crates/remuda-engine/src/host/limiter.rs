@@ -32,10 +32,10 @@ impl Limiter {
         &mut self.account
     }
 
-    /// The guest has survived whatever it was refused, and the host keeps nothing for it.
-    pub(crate) fn rest(&mut self) {
+    /// The guest has survived whatever it was refused, and has left so many bytes to the host.
+    pub(super) fn rest(&mut self, left: u64) {
         self.refused = None;
-        self.account.rest();
+        self.account.rest(left);
     }
 
     pub(crate) fn usage(&self) -> &Arc<Usage> {

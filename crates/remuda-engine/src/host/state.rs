@@ -10,6 +10,7 @@ use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::{
+    fields,
     limiter::Limiter,
     stdio::{GuestOutput, Speaker, Stream},
 };
@@ -111,16 +112,15 @@ impl HostState {
         self.tasks.insert(task, request);
     }
 
-    /// Forgets all tasks, and what the host has kept for them; called when none is left.
-    pub(crate) fn forget_tasks(&mut self) {
-        if !self.tasks.is_empty() {
-            self.tasks.clear();
-            self.limiter.rest();
-        }
+    /// Forgets all tasks and counts what they have left; called when none works any more.
+    pub(crate) fn rest(&mut self) {
+        self.tasks.clear();
+        let left = fields::left_in(&mut self.table);
+        self.limiter.rest(left);
     }
 
     /// Whether any task works for a request that it alone knows.
-    pub(super) fn has_tasks(&self) -> bool {
+    pub(crate) fn has_tasks(&self) -> bool {
         !self.tasks.is_empty()
     }
 

@@ -107,13 +107,20 @@ impl Account {
         Ok(())
     }
 
-    /// The guest has done its work: the host keeps nothing any more.
-    pub(crate) fn rest(&mut self) {
+    /// The guest has done its work: the host keeps so many bytes that the guest did not drop.
+    pub(crate) fn rest(&mut self, left: u64) {
         if !self.usage.has_served.swap(true, Ordering::Relaxed) {
             // What it has set up for all requests to come is no leak.
             self.usage.base.store(self.usage.bytes(), Ordering::Relaxed);
         }
-        if self.usage.kept.swap(0, Ordering::Relaxed) > 0 {
+        let kept = self.usage.kept.swap(left, Ordering::Relaxed);
+        self.share.freed(kept.saturating_sub(left));
+        let missing = self.missing(self.usage.bytes(), left);
+        // An instance that has more than there is is worn out, and leaves.
+        if missing > 0 && self.share.try_take(missing) {
+            self.held += missing;
+        }
+        if kept > left {
             self.settle();
         }
     }
@@ -125,7 +132,7 @@ impl Account {
     }
 
     fn settle(&mut self) {
-        let unused = self.held - used(self.usage.bytes(), self.usage.kept());
+        let unused = self.held.saturating_sub(used(self.usage.bytes(), self.usage.kept()));
         self.share.give_back(unused);
         self.held -= unused;
     }
@@ -145,6 +152,7 @@ fn used(bytes: u64, kept: u64) -> u64 {
 
 impl Drop for Account {
     fn drop(&mut self) {
+        self.share.freed(self.usage.kept());
         self.share.give_back(self.held);
     }
 }
@@ -230,10 +238,10 @@ mod tests {
         grow(&mut account, 100);
         account.begin();
         grow(&mut account, 700);
-        account.rest();
+        account.rest(0);
         assert!(!account.usage.is_worn_out(), "it has set itself up");
         grow(&mut account, 150);
-        account.rest();
+        account.rest(0);
         assert!(!account.usage.is_worn_out());
         grow(&mut account, 1);
         assert!(account.usage.is_worn_out());
@@ -246,8 +254,26 @@ mod tests {
         account.charge(800).expect("room");
         assert!(account.usage.is_worn_out());
         assert_eq!(account.charge(201), Err(Refused::Cap));
-        account.rest();
+        account.rest(0);
         assert!(!account.usage.is_worn_out());
+    }
+
+    #[test]
+    fn what_a_guest_at_rest_has_not_dropped_stays_on_its_account() {
+        let (ledger, share) = share(INSTANCE_BYTES + 1000);
+        let mut account = now(Account::open(&share, 1000, 0)).expect("room");
+        account.charge(600).expect("room");
+        account.rest(200);
+        assert_eq!(ledger.used(), INSTANCE_BYTES + 200);
+        // What came with its requests counts as well.
+        account.rest(700);
+        assert_eq!(ledger.used(), INSTANCE_BYTES + 700);
+        account.rest(1001);
+        assert!(account.usage.is_worn_out(), "there is not so much, and it leaves");
+        assert_eq!(ledger.used(), INSTANCE_BYTES + 700);
+        account.rest(0);
+        drop(account);
+        assert_eq!(ledger.used(), 0);
     }
 
     #[test]
@@ -310,7 +336,7 @@ mod tests {
                         let expected = if charged.is_ok() { before + bytes } else { before };
                         prop_assert_eq!(account.usage.kept(), expected);
                     }
-                    Step::Rest { which } if count > 0 => accounts[which % count].rest(),
+                    Step::Rest { which } if count > 0 => accounts[which % count].rest(0),
                     Step::Begin { which } if count > 0 => accounts[which % count].begin(),
                     Step::Drop { which } if count > 0 => drop(accounts.remove(which % count)),
                     _ => {}

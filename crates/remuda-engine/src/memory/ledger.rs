@@ -1,8 +1,9 @@
 //! What all guests of a worker hold together.
 //!
 //! Invariants: `used` never exceeds the budget; it is the sum of what the open accounts hold,
-//! and so comes back to zero. Before anybody is refused, instances that only wait for work have
-//! been retired, the one that has waited longest first.
+//! and so comes back to zero. What was freed and may yet be resident counts until it is given
+//! back to the kernel. Before anybody is refused, that has been done, and instances that only
+//! wait for work have been retired, the one that has waited longest first.
 
 use std::{
     sync::{
@@ -14,7 +15,10 @@ use std::{
 
 use tokio::{runtime::Handle, sync::Notify, time::timeout};
 
-use crate::herd::{Herd, Herds};
+use crate::{
+    herd::{Herd, Herds},
+    sys,
+};
 
 /// How long to wait for the memory of an instance that was told to leave; one that drives
 /// itself leaves with its next turn.
@@ -23,6 +27,9 @@ const LEAVING: Duration = Duration::from_millis(50);
 /// Percent of the budget from which on memory is short.
 const SHORT: u64 = 75;
 
+/// Bytes freed on the heap that are not worth the time that giving them back takes.
+const LITTLE: u64 = 1024 * 1024;
+
 /// Tells how many bytes are resident on nobody's account.
 type Residue = Box<dyn Fn() -> u64 + Send + Sync>;
 
@@ -30,6 +37,8 @@ type Residue = Box<dyn Fn() -> u64 + Send + Sync>;
 pub(crate) struct Ledger {
     budget: u64,
     used: AtomicU64,
+    /// What the host has freed of what it kept for guests, since the heap was last trimmed.
+    freed: AtomicU64,
     residue: Option<Residue>,
     released: Notify,
     herds: Herds,
@@ -41,6 +50,7 @@ impl Ledger {
         Self {
             budget,
             used: AtomicU64::new(0),
+            freed: AtomicU64::new(0),
             residue,
             released: Notify::new(),
             herds: Herds::default(),
@@ -101,8 +111,21 @@ impl Ledger {
     }
 
     pub(super) fn try_take(&self, bytes: u64) -> bool {
+        let freed = self.freed.load(Ordering::Relaxed);
+        if freed < LITTLE {
+            return self.try_take_beside(0, bytes);
+        }
+        self.try_take_beside(freed, bytes) || {
+            self.freed.store(0, Ordering::Relaxed);
+            sys::trim_heap();
+            self.try_take_beside(0, bytes)
+        }
+    }
+
+    /// The same while the heap has so much that nobody uses.
+    fn try_take_beside(&self, freed: u64, bytes: u64) -> bool {
         let residue = self.residue.as_ref().map_or(0, |residue| residue());
-        let most = self.budget.saturating_sub(residue);
+        let most = self.budget.saturating_sub(residue).saturating_sub(freed);
         let more = |used: u64| used.checked_add(bytes).filter(|sum| *sum <= most);
         self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
     }
@@ -111,6 +134,11 @@ impl Ledger {
         let before = self.used.fetch_sub(bytes, Ordering::Relaxed);
         debug_assert!(before >= bytes, "nothing is given back twice");
         self.released.notify_waiters();
+    }
+
+    /// So many of the bytes that are given back were on the heap, which keeps what is freed.
+    pub(super) fn freed(&self, bytes: u64) {
+        self.freed.fetch_add(bytes, Ordering::Relaxed);
     }
 }
 
@@ -173,6 +201,20 @@ mod tests {
         assert!(!ledger.take(701).await);
         assert!(ledger.take(700).await);
         assert_eq!(ledger.used(), 700);
+    }
+
+    #[tokio::test]
+    async fn what_was_freed_counts_until_the_heap_is_trimmed() {
+        let ledger = Ledger::new(10 * LITTLE, None);
+        ledger.freed(4 * LITTLE);
+        assert!(ledger.take(6 * LITTLE).await);
+        assert_eq!(ledger.freed.load(Ordering::Relaxed), 4 * LITTLE);
+        assert!(ledger.take(LITTLE).await, "which takes a trim");
+        assert_eq!(ledger.freed.load(Ordering::Relaxed), 0);
+        ledger.freed(LITTLE - 1);
+        assert!(ledger.take(3 * LITTLE).await, "a little is not worth it");
+        assert_eq!(ledger.freed.load(Ordering::Relaxed), LITTLE - 1);
+        assert!(!ledger.take(1).await);
     }
 
     #[tokio::test]

@@ -78,6 +78,11 @@ impl Share {
         self.ledger.give_back(bytes);
     }
 
+    /// So many of the bytes that are given back were on the heap.
+    pub(super) fn freed(&self, bytes: u64) {
+        self.ledger.freed(bytes);
+    }
+
     fn reserve(&self, bytes: u64) -> bool {
         let more = |used: u64| used.checked_add(bytes).filter(|sum| *sum <= self.most);
         self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()

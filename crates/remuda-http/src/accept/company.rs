@@ -129,7 +129,7 @@ mod tests {
     }
 
     fn company(other: &Other) -> Arc<Company> {
-        Arc::new(Company::new(Arc::new(Metrics::new(0)), Some(Box::new(other.clone()))))
+        Arc::new(Company::new(Arc::new(Metrics::new(Vec::new())), Some(Box::new(other.clone()))))
     }
 
     fn listener() -> (Listener, TcpListener, SocketAddr) {

@@ -35,6 +35,10 @@ pub(crate) struct ConnectionState {
     head_since: AtomicU64,
     /// When the client began to take nothing of what is to be written; 0 while it does.
     blocked_since: AtomicU64,
+    /// When hyper last read, if it does not wait for more; 0 while it does.
+    unread_since: AtomicU64,
+    /// The socket says at its next flush whether the client has gone.
+    looks_for_end: AtomicBool,
     unsent: Unsent,
     http2: AtomicBool,
     draining: AtomicBool,
@@ -62,6 +66,9 @@ pub(super) enum Waiting {
     Reader(u64),
     /// For the client to let more of what is handed over be sent, which it must until then.
     Window(u64),
+    /// For the guest, which has read nothing of the client's since then: that the client has
+    /// gone would not be noticed.
+    Guest(u64),
 }
 
 /// A request in flight on a connection, until it is dropped; then it is counted.
@@ -82,6 +89,8 @@ impl ConnectionState {
             idle_since: AtomicU64::new(clock::now()),
             head_since: AtomicU64::new(0),
             blocked_since: AtomicU64::new(0),
+            unread_since: AtomicU64::new(0),
+            looks_for_end: AtomicBool::new(false),
             unsent: Unsent::default(),
             http2: AtomicBool::new(false),
             draining: AtomicBool::new(false),
@@ -116,6 +125,31 @@ impl ConnectionState {
         }
     }
 
+    /// Whether hyper waits for the client; it does not while the guest takes nothing of a body.
+    pub(super) fn reads(&self, waits: bool) {
+        let since = if waits { 0 } else { clock::now() };
+        self.unread_since.store(since, Ordering::Relaxed);
+    }
+
+    /// When the client's bytes were last read, if a request is in flight over HTTP/1 and they
+    /// are read no more.
+    pub(super) fn unread_since(&self) -> Option<u64> {
+        let since = self.unread_since.load(Ordering::Relaxed);
+        let is_busy = self.in_flight.load(Ordering::Relaxed) > 0;
+        (since != 0 && is_busy && !self.is_http2()).then_some(since)
+    }
+
+    /// The socket is to say whether the client has gone, now and again when it is as long
+    /// unread as it is now.
+    pub(super) fn look_for_end(&self) {
+        self.looks_for_end.store(true, Ordering::Relaxed);
+        self.reads(false);
+    }
+
+    pub(super) fn is_looking_for_end(&self) -> bool {
+        self.looks_for_end.swap(false, Ordering::Relaxed)
+    }
+
     /// When an unfinished head began, if there is one.
     pub(super) fn head_just_started(&self) -> Option<u64> {
         let since = self.head_since.load(Ordering::Relaxed);
@@ -143,7 +177,7 @@ impl ConnectionState {
         &self.unsent
     }
 
-    /// `None` while a request is in flight and nothing holds it up.
+    /// `None` while a request is in flight, nothing holds it up, and its client is listened to.
     pub(super) fn waiting_since(&self) -> Option<Waiting> {
         if let Some(since) = self.blocked_since() {
             return Some(Waiting::Reader(since));
@@ -152,7 +186,7 @@ impl ConnectionState {
             return Some(Waiting::Window(due));
         }
         if self.in_flight.load(Ordering::Relaxed) > 0 {
-            return None;
+            return self.unread_since().map(Waiting::Guest);
         }
         Some(match self.head_since.load(Ordering::Relaxed) {
             0 => Waiting::Request(self.idle_since.load(Ordering::Relaxed)),
@@ -265,13 +299,19 @@ impl InFlight {
     /// Its response ends before its end, because its client takes nothing of it.
     pub(super) fn client_stalled(&self) {
         self.broke_off(CLIENT_STALLED);
-        let route = self.route.and_then(|route| self.connection.metrics.path(route));
+        let route =
+            self.route.and_then(|route| self.connection.metrics.name(route).map(|name| &**name));
         let request = format_args!("{:016x}", self.id);
         tracing::debug!(route, request, reason = CLIENT_STALLED, "response broke off");
     }
 
     pub(super) fn unsent(&self) -> &Unsent {
         &self.connection.unsent
+    }
+
+    /// How many failures of this kind the log does not name, if it is to name this one.
+    pub(crate) fn complain(&self, kind: &'static str) -> Option<u64> {
+        self.connection.metrics.complain(self.route, kind)
     }
 
     /// Its response ends before its end.
@@ -303,7 +343,10 @@ mod tests {
     use super::*;
 
     fn state() -> ConnectionState {
-        ConnectionState::new(Arc::new(Metrics::new(1)), Arc::new(KeepAlive::new(None)))
+        ConnectionState::new(
+            Arc::new(Metrics::new(vec!["/".into()])),
+            Arc::new(KeepAlive::new(None)),
+        )
     }
 
     #[test]

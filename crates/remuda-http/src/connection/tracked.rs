@@ -203,6 +203,16 @@ impl AsyncRead for Tracked {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        let read = this.read(cx, buffer);
+        this.state.reads(read.is_pending());
+        read
+    }
+}
+
+impl Tracked {
+    /// What hyper reads next.
+    fn read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self;
         if this.state.is_saying_goodbye() {
             if this.state.is_stalled() {
                 this.send_away(cx);
@@ -306,6 +316,9 @@ impl AsyncWrite for Tracked {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if this.state.is_looking_for_end() && this.stream.has_ended(cx) {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
         let flushed = Pin::new(&mut this.stream).poll_flush(cx);
         // An encrypted stream takes bytes before its client does.
         if flushed.is_pending() || std::mem::take(&mut this.flush_waits) {
@@ -363,7 +376,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_an_encrypted_stream_holds_back_waits_for_its_client() {
-        let metrics = Arc::new(Metrics::new(1));
+        let metrics = Arc::new(Metrics::new(vec!["/".into()]));
         let keep_alive = Arc::new(KeepAlive::new(None));
         let state = Arc::new(ConnectionState::new(metrics, keep_alive));
         let (mut tracked, mut client) = encrypted(Arc::clone(&state)).await;

@@ -175,7 +175,8 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(30);
 
     fn state() -> Arc<ConnectionState> {
-        let (metrics, keep_alive) = (Arc::new(Metrics::new(1)), Arc::new(KeepAlive::new(None)));
+        let (metrics, keep_alive) =
+            (Arc::new(Metrics::new(vec!["/".into()])), Arc::new(KeepAlive::new(None)));
         let state = ConnectionState::new(metrics, keep_alive);
         state.mark_http2();
         Arc::new(state)

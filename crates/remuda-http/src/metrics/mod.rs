@@ -13,7 +13,7 @@ mod observer;
 use std::{
     collections::BTreeMap,
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -26,12 +26,15 @@ pub use in_flight::RequestInFlight;
 pub(crate) use in_flight::{Entry, InFlightTable};
 pub use observer::{Load, Observer, Reading};
 
+use crate::complaint::Complaints;
+
 /// The counters of one server.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     routes: Vec<Mutex<RouteReading>>,
     /// What logs call them.
-    paths: Vec<String>,
+    names: Vec<Arc<str>>,
+    complaints: Complaints,
     /// Requests rejected before their route was known.
     unrouted: Mutex<RouteReading>,
     rejected: Mutex<BTreeMap<&'static str, u64>>,
@@ -53,10 +56,12 @@ pub struct RouteReading {
 }
 
 impl Metrics {
-    pub(crate) fn new(routes: usize) -> Self {
+    /// For routes of these names.
+    pub(crate) fn new(names: Vec<Arc<str>>) -> Self {
         Self {
-            routes: std::iter::repeat_with(Mutex::default).take(routes).collect(),
-            paths: Vec::new(),
+            routes: std::iter::repeat_with(Mutex::default).take(names.len()).collect(),
+            names,
+            complaints: Complaints::default(),
             unrouted: Mutex::default(),
             rejected: Mutex::default(),
             broken_off: Mutex::default(),
@@ -68,13 +73,14 @@ impl Metrics {
         }
     }
 
-    /// With the routes' paths, for whoever logs and knows only their numbers.
-    pub(crate) fn with_paths(self, paths: Vec<String>) -> Self {
-        Self { paths, ..self }
+    /// What logs call a route.
+    pub(crate) fn name(&self, route: usize) -> Option<&Arc<str>> {
+        self.names.get(route)
     }
 
-    pub(crate) fn path(&self, route: usize) -> Option<&str> {
-        self.paths.get(route).map(String::as_str)
+    /// How many failures of this kind the log does not name, if it is to name this one.
+    pub(crate) fn complain(&self, route: Option<usize>, kind: &'static str) -> Option<u64> {
+        self.complaints.count(route, kind)
     }
 
     /// A request has ended; without a status, it was given up before its response began.
@@ -141,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_request_given_up_is_served_but_has_no_response() {
-        let metrics = Metrics::new(1);
+        let metrics = Metrics::new(vec!["/".into()]);
         metrics.ended(Some(0), Some(StatusCode::OK), Duration::ZERO);
         metrics.ended(Some(0), None, Duration::ZERO);
         metrics.ended(None, Some(StatusCode::NOT_FOUND), Duration::ZERO);

@@ -114,6 +114,13 @@ impl Exposition {
                 .iter()
                 .map(|route| (label("route", &route.route), route.offload_wait_seconds)),
         )?;
+        let jobs = total.routes.iter().flat_map(|route| {
+            let with = |outcome: &String| {
+                vec![("route", route.route.clone()), ("outcome", outcome.clone())]
+            };
+            route.jobs.iter().map(move |(outcome, count)| (with(outcome), *count))
+        });
+        families.counters("remuda_jobs", "Jobs of guests by how they ended", jobs)?;
         let instances = total.routes.iter().flat_map(|route| {
             let with = |state: &str| vec![("route", route.route.clone()), ("state", state.into())];
             let states = [("busy", route.instances.busy), ("idle", route.instances.idle)];

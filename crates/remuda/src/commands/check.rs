@@ -37,7 +37,8 @@ pub(crate) fn run(args: CheckArgs) -> Result<(), Failure> {
         compiled.needs.fit(&config, route).map_err(unfit)?;
         print(&describe(&config, route, compiled))?;
     }
-    let items = checklist(&config, args.upstream_idle, Allowed::here());
+    let items =
+        checklist(&config, args.upstream_idle, Allowed::here(configuration::machine().memory()));
     let lines: String = items.iter().map(|item| format!("  {item}\n")).collect();
     print(&format!("\nChecklist\n{lines}"))?;
     match items.iter().filter(|item| item.verdict == Verdict::Fail).count() {

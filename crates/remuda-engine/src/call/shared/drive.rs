@@ -268,7 +268,12 @@ async fn serve(
             state.afterwork.works();
         } else {
             state.afterwork.rests();
-            accessor.with(|mut access| access.data_mut().forget_tasks());
+            accessor.with(|mut access| {
+                let state = access.data_mut();
+                if state.has_tasks() {
+                    state.rest();
+                }
+            });
             // The store's event loop still moves the bodies of responses.
             if !open && state.in_flight.load(Ordering::Relaxed) == 0 {
                 return Poll::Ready(Ok(()));

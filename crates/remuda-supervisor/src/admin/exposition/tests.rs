@@ -38,6 +38,7 @@ fn metrics() -> Metrics {
         guest_cpu_seconds: 0.25,
         offloads: 12,
         offload_wait_seconds: 1.25,
+        jobs: [("trapped".to_owned(), 2)].into(),
     };
     Metrics {
         uptime_seconds: 12.5,
@@ -127,6 +128,7 @@ fn every_metric_has_its_name_labels_and_value() {
         (format!("remuda_guest_cpu_seconds_total{{{route}}}"), 0.25),
         (format!("remuda_offloads_total{{{route}}}"), 12.0),
         (format!("remuda_offload_wait_seconds_total{{{route}}}"), 1.25),
+        (format!("remuda_jobs_total{{{route},outcome=\"trapped\"}}"), 2.0),
         ("remuda_build_info{version=\"0.1.0\"}".to_owned(), 1.0),
         ("remuda_uptime_seconds".to_owned(), 12.5),
         ("remuda_in_flight".to_owned(), 50.0),

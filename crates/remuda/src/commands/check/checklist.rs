@@ -8,7 +8,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use remuda_config::{Config, Route, RouteLimits};
+use remuda_config::{Config, Route, RouteLimits, about_bytes};
 use rustix::process::{Resource, getrlimit};
 
 use super::exposure::{exposure, is_local};
@@ -62,15 +62,18 @@ pub(super) struct Allowed {
     pub(super) open_files: Option<u64>,
     /// The longest accept queue.
     pub(super) somaxconn: Option<u64>,
+    /// Bytes of memory.
+    pub(super) memory: Option<u64>,
 }
 
 impl Allowed {
-    /// Here and now.
-    pub(super) fn here() -> Self {
+    /// Here and now, on a machine with so much memory.
+    pub(super) fn here(memory: Option<u64>) -> Self {
         let somaxconn = fs::read_to_string("/proc/sys/net/core/somaxconn");
         Self {
             open_files: getrlimit(Resource::Nofile).maximum,
             somaxconn: somaxconn.ok().and_then(|text| text.trim().parse().ok()),
+            memory,
         }
     }
 }
@@ -184,7 +187,7 @@ fn key_of<T: PartialEq>(
     if config.routes.iter().all(|other| limit(&other.limits) == own) {
         return format!("limits.{name}");
     }
-    format!("limits.{name} of route {}{}", route.host.as_deref().unwrap_or_default(), route.path)
+    format!("limits.{name} of route {}", route.name())
 }
 
 /// `0s`, `250ms`, `1m 30s`
@@ -253,7 +256,22 @@ fn machine(config: &Config, allowed: Allowed) -> Vec<Item> {
     let files = allowed.open_files.map_or("any number of".to_owned(), |files| files.to_string());
     let backlog = u64::from(config.workers.backlog);
     let queue = allowed.somaxconn.map_or("?".to_owned(), |queue| queue.to_string());
+    let workers = &config.workers;
+    let budgets = workers.memory.saturating_mul(workers.count as u64);
+    let (each, all) = (about_bytes(workers.memory), about_bytes(budgets));
+    let there = allowed.memory.map_or("?".to_owned(), about_bytes);
     vec![
+        item(
+            allowed.memory.is_none_or(|memory| budgets <= memory),
+            Verdict::Fail,
+            format!("{} workers of {each} each, {there} of memory", workers.count),
+            format!(
+                "{} workers may take {each} each, {all} together, and there are only {there}: the \
+                 kernel would kill one before its budget is spent; lower workers.memory or \
+                 workers.count",
+                workers.count
+            ),
+        ),
         item(
             allowed.open_files.is_none_or(|files| files >= needed),
             Verdict::Fail,
@@ -306,7 +324,7 @@ fn authority(config: &Config) -> Vec<Item> {
     let writes = config.routes.iter().flat_map(|route| {
         route.mounts.iter().filter(|mount| mount.write).map(move |mount| Item {
             verdict: Verdict::Look,
-            text: format!("guests of {} may write to {}", route.path, mount.host.display()),
+            text: format!("guests of {} may write to {}", route.name(), mount.host.display()),
         })
     });
     let all = config.limits.concurrency;
@@ -328,7 +346,17 @@ mod tests {
     use super::*;
     use crate::configuration::tests::of_flags as config;
 
-    const ENOUGH: Allowed = Allowed { open_files: None, somaxconn: Some(4096) };
+    const ENOUGH: Allowed = Allowed { open_files: None, somaxconn: Some(4096), memory: None };
+
+    #[test]
+    fn all_workers_together_fit_into_the_machine() {
+        let flags = [("workers.memory", "1GiB"), ("workers.count", "4")];
+        let with = |gib: u64| Allowed { memory: Some(gib << 30), ..ENOUGH };
+        assert_eq!(failures(&flags, None, with(4)), [""; 0]);
+        let failed = failures(&flags, None, with(3));
+        assert!(failed.len() == 1 && failed[0].contains("4GiB together"), "{failed:?}");
+        assert!(failed[0].contains("lower workers.memory or workers.count"), "{failed:?}");
+    }
 
     /// What fails with these settings.
     fn failures(
@@ -429,7 +457,7 @@ mod tests {
 
     #[test]
     fn the_machine_must_allow_what_was_asked() {
-        let little = Allowed { open_files: Some(1024), somaxconn: Some(128) };
+        let little = Allowed { open_files: Some(1024), somaxconn: Some(128), ..ENOUGH };
         let failed = failures(&[], None, little);
         assert!(failed.len() == 1 && failed[0].contains("1024 open files"), "{failed:?}");
         let few = ("http.max_connections", "900");
