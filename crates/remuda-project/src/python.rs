@@ -69,7 +69,7 @@ fn tool(folder: &Path) -> Result<PathBuf, Error> {
         step(&format!("installing {TOOL} into .venv (once)"));
         pip.arg(TOOL);
     }
-    run_aside(&mut pip)?;
+    run_aside(&mut pip).map_err(Error::installing)?;
     if !own.exists() {
         let reason = format!("there is no componentize-py; add {TOOL} to requirements.txt");
         return Err(Error::NoComponent { folder: folder.to_owned(), reason });
