@@ -37,7 +37,7 @@ const IMPATIENT: [&str; 4] = [
 /// Builds the package into `component`.
 pub(crate) fn build(folder: &Path, component: &Path) -> Result<PathBuf, Error> {
     if !succeeds(Command::new("npm").arg("--version")) {
-        let remedy = "install Node.js 20 or newer (on Debian `apt-get install nodejs npm`)";
+        let remedy = "install Node.js 18 or newer (on Debian `apt-get install nodejs npm`)";
         return Err(Error::NoTool { tool: "npm", remedy });
     }
     if !folder.join("node_modules").exists() {
