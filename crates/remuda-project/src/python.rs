@@ -50,10 +50,10 @@ fn tool(folder: &Path) -> Result<PathBuf, Error> {
         return Ok(tool);
     }
     if !venv.join("bin/pip").exists() {
-        step("making .venv, a Python environment of this project");
         if !succeeds(Command::new("python3").arg("--version")) {
             return Err(Error::NoTool { tool: "python3", remedy: VENV_REMEDY });
         }
+        step("making .venv, a Python environment of this project");
         if run_aside(Command::new("python3").args(["-m", "venv"]).arg(&venv)).is_err() {
             // Half of one would pass for one that somebody else keeps.
             let _ = fs::remove_dir_all(&venv);
