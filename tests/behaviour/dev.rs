@@ -85,6 +85,22 @@ async fn a_project_that_was_never_built_is_served_once_it_is_mended() {
 }
 
 #[tokio::test]
+async fn what_handlers_print_is_on_the_terminal_at_once() {
+    let print = |text: &str| {
+        let greet = "Json(Greeting { hello: name })";
+        assert!(text.contains(greet));
+        text.replace(greet, r#"println!("greets {name}"); Json(Greeting { hello: name })"#)
+    };
+    let mut dev = Dev::begin("rust", "dev-prints", print).await;
+    dev.wait_until_it_serves().await;
+    for name in ["Ada", "Bea"] {
+        let greeting = dev.send(Ask::get(&format!("/hello/{name}"))).await;
+        assert!(greeting.ok().contains(name));
+        dev.wait_for(&format!("greets {name}"), 1).await;
+    }
+}
+
+#[tokio::test]
 async fn settings_are_followed_without_a_build() {
     let dev = Dev::start("rust", "dev-settings").await;
     let builds = dev.terminal().matches("built dev-settings").count();

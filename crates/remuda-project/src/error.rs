@@ -25,6 +25,11 @@ pub enum Error {
     NoTool { tool: &'static str, remedy: &'static str },
     #[error("failed to build: {command} ended with {status}")]
     Failed { command: String, status: ExitStatus },
+    #[error(
+        "failed to install packages: {command} ended with {status}; where the network was missing, \
+         the next build tries again"
+    )]
+    Install { command: String, status: ExitStatus },
     #[error("failed to read the output of {command}: it is not UTF-8")]
     Output { command: String },
     #[error(
@@ -40,6 +45,14 @@ impl Error {
     pub(crate) fn read(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         |source| Self::Read { path, source }
+    }
+
+    /// The same of a command that installs something.
+    pub(crate) fn installing(self) -> Self {
+        match self {
+            Self::Failed { command, status } => Self::Install { command, status },
+            other => other,
+        }
     }
 
     pub(crate) fn write(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {

@@ -25,16 +25,26 @@ pub(crate) fn name(folder: &Path) -> Result<String, Error> {
     name.map(str::to_owned).ok_or(Error::NoName { path, expected })
 }
 
+/// Left to itself, npm says nothing for minutes where there is no network, and asks it for what it
+/// has kept.
+const IMPATIENT: [&str; 4] = [
+    "--prefer-offline",
+    "--fetch-retries=2",
+    "--fetch-retry-mintimeout=1000",
+    "--fetch-retry-maxtimeout=5000",
+];
+
 /// Builds the package into `component`.
 pub(crate) fn build(folder: &Path, component: &Path) -> Result<PathBuf, Error> {
     if !succeeds(Command::new("npm").arg("--version")) {
-        let remedy = "install Node.js 20 or newer (on Debian `apt-get install nodejs npm`)";
+        let remedy = "install Node.js 18 or newer (on Debian `apt-get install nodejs npm`)";
         return Err(Error::NoTool { tool: "npm", remedy });
     }
     if !folder.join("node_modules").exists() {
         step("installing what package.json asks for into node_modules (once)");
         let mut npm = Command::new("npm");
-        run_aside(npm.args(["install", "--no-audit", "--no-fund"]).current_dir(folder))?;
+        npm.args(["install", "--no-audit", "--no-fund"]).args(IMPATIENT).current_dir(folder);
+        run_aside(&mut npm).map_err(Error::installing)?;
     }
     step("building with `npm run build`");
     let mut npm = Command::new("npm");

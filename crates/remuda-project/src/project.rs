@@ -1,12 +1,12 @@
 //! A folder that can be built.
 
 use std::{
-    fs,
+    fs::{self, File, TryLockError},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
-use crate::{Error, javascript, publish, python, rust};
+use crate::{Error, javascript, process::step, publish, python, rust};
 
 /// A handler's folder, before anything of it is built.
 #[derive(Clone, Debug)]
@@ -84,6 +84,7 @@ impl Project {
     /// When a tool is missing, or the sources do not build; what is at `place` stays then.
     pub fn build(&self, place: &Path) -> Result<Built, Error> {
         let started = Instant::now();
+        let _alone = self.lock()?;
         let made = match self.kind {
             Kind::Rust => rust::build(&self.folder)?,
             Kind::JavaScript => javascript::build(&self.folder, &self.draft()?)?,
@@ -95,11 +96,27 @@ impl Project {
         Ok(Built { component, size, elapsed: started.elapsed(), changed })
     }
 
-    /// A file that a tool writes to, and nobody reads meanwhile.
-    fn draft(&self) -> Result<PathBuf, Error> {
+    /// What only one build of the folder has at a time: two of `remuda dev` may work on it.
+    fn lock(&self) -> Result<File, Error> {
+        let path = self.scratch()?.join("lock");
+        let file = File::create(&path).map_err(Error::write(&path))?;
+        if let Err(TryLockError::WouldBlock) = file.try_lock() {
+            step("waiting for another build of this folder");
+        }
+        file.lock().map_err(Error::write(&path))?;
+        Ok(file)
+    }
+
+    /// Where builds keep what is of no use to others.
+    fn scratch(&self) -> Result<PathBuf, Error> {
         let folder = self.folder.join("target").join("build");
         fs::create_dir_all(&folder).map_err(Error::write(&folder))?;
-        let draft = folder.join("component.wasm");
+        Ok(folder)
+    }
+
+    /// A file that a tool writes to, and nobody reads meanwhile.
+    fn draft(&self) -> Result<PathBuf, Error> {
+        let draft = self.scratch()?.join("component.wasm");
         // Lest a tool that writes none passes for one that does.
         if draft.exists() {
             fs::remove_file(&draft).map_err(Error::write(&draft))?;
@@ -146,6 +163,20 @@ mod tests {
         let nameless = folder(&[("package.json", "{}")]);
         let error = Project::open(nameless.path()).expect_err("nameless").to_string();
         assert!(error.contains("package.json") && error.contains("\"name\""), "{error}");
+    }
+
+    #[test]
+    fn one_build_of_a_folder_waits_for_another() {
+        let folder = folder(&[("app.py", "")]);
+        let project = Project::open(folder.path()).expect("a project");
+        let first = project.lock().expect("a lock");
+        let second = std::thread::spawn(move || project.lock().map(drop));
+        // It would have had its lock by the time a third one asks, if it had not to wait.
+        let path = folder.path().join("target/build/lock");
+        assert!(File::open(path).expect("a file").try_lock().is_err());
+        assert!(!second.is_finished());
+        drop(first);
+        second.join().expect("no panic").expect("a lock");
     }
 
     #[test]

@@ -50,10 +50,10 @@ fn tool(folder: &Path) -> Result<PathBuf, Error> {
         return Ok(tool);
     }
     if !venv.join("bin/pip").exists() {
-        step("making .venv, a Python environment of this project");
         if !succeeds(Command::new("python3").arg("--version")) {
             return Err(Error::NoTool { tool: "python3", remedy: VENV_REMEDY });
         }
+        step("making .venv, a Python environment of this project");
         if run_aside(Command::new("python3").args(["-m", "venv"]).arg(&venv)).is_err() {
             // Half of one would pass for one that somebody else keeps.
             let _ = fs::remove_dir_all(&venv);
@@ -69,7 +69,7 @@ fn tool(folder: &Path) -> Result<PathBuf, Error> {
         step(&format!("installing {TOOL} into .venv (once)"));
         pip.arg(TOOL);
     }
-    run_aside(&mut pip)?;
+    run_aside(&mut pip).map_err(Error::installing)?;
     if !own.exists() {
         let reason = format!("there is no componentize-py; add {TOOL} to requirements.txt");
         return Err(Error::NoComponent { folder: folder.to_owned(), reason });

@@ -191,7 +191,10 @@ impl Dev<'_> {
                 self.was_built(started, configuration_changed)
             }
             Task::Build { .. } => {
-                say("dev: the build failed; what was served before still is");
+                say(match self.server {
+                    Some(_) => "dev: the build failed; what was served before still is",
+                    None => "dev: the build failed",
+                });
                 self.tell(said)
             }
             Task::Reload { started, is_notice, .. } if status.success() => {
