@@ -195,8 +195,13 @@ async fn a_client_that_leaves_before_its_body_is_complete_is_noticed() {
         let builder = Server::builder().guest(guests::MISBEHAVE).flag("--cpu-time", "60s");
         let server = builder.flag("--request-timeout", "60s").start().await;
         for (how, leave) in leaves {
-            for body in ["content-length: 3\r\n\r\nab", "transfer-encoding: chunked\r\n\r\n5\r\nab"]
-            {
+            // The last is no request yet, and more than is kept of one.
+            let garbage = format!("content-length: 3\r\n\r\nabc{}", "G".repeat(100_000));
+            for body in [
+                "content-length: 3\r\n\r\nab",
+                "transfer-encoding: chunked\r\n\r\n5\r\nab",
+                &garbage,
+            ] {
                 let mut client = server.connect_raw().await;
                 client.send(format!("POST {path} HTTP/1.1\r\nhost: a\r\n{body}")).await;
                 in_flight(&server, 1.0).await;
@@ -219,6 +224,26 @@ async fn in_flight(server: &Server, count: f64) {
         (server.metrics().await.value("remuda_in_flight", &[]) == count).then_some(())
     })
     .await;
+}
+
+/// One that is answered before it has sent everything, and reads only then.
+#[tokio::test]
+async fn a_client_that_sends_more_than_is_read_gets_its_answer() {
+    let server = Server::of(guests::MISBEHAVE).await;
+    let head = |length| format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n");
+    let large = vec![b'x'; 8 << 20];
+    let long_head = format!("GET / HTTP/1.1\r\nhost: a\r\na: {}", "a".repeat(8 << 20));
+    for (request, answer) in [
+        ([head(large.len()).as_bytes(), &large].concat(), "HTTP/1.1 200 OK"),
+        ([head(large.len() + 1).as_bytes(), &large].concat(), "HTTP/1.1 200 OK"),
+        (long_head.into_bytes(), "HTTP/1.1 431 Request Header Fields Too Large"),
+    ] {
+        let mut client = server.connect_raw().await;
+        assert!(client.try_send(&request).await, "the server has reset the connection");
+        let head = client.read_head().await;
+        assert!(head.starts_with(answer), "{head}");
+    }
+    in_flight(&server, 0.0).await;
 }
 
 /// One that has sent a part of its body and takes its time.

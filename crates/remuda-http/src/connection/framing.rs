@@ -139,6 +139,11 @@ impl Framing {
     }
 
     /// Whether the connection has begun as one of HTTP/2.
+    /// Whether all that was received is whole requests.
+    pub(super) fn is_between_requests(&self) -> bool {
+        matches!(self.part, Part::Preface(0) | Part::Start { .. })
+    }
+
     pub(super) fn is_http2(&self) -> bool {
         matches!(self.part, Part::Http2(_))
     }

@@ -125,10 +125,15 @@ impl ConnectionState {
         }
     }
 
-    /// Whether hyper waits for the client; it does not while the guest takes nothing of a body.
-    pub(super) fn reads(&self, waits: bool) {
-        let since = if waits { 0 } else { clock::now() };
-        self.unread_since.store(since, Ordering::Relaxed);
+    /// Something was read, and nobody waits for more: not while the guest takes nothing of a
+    /// body, or when there is too much that belongs to no request yet.
+    pub(super) fn listens_no_more(&self) {
+        self.unread_since.store(clock::now(), Ordering::Relaxed);
+    }
+
+    /// The socket is waited for.
+    pub(super) fn listens(&self) {
+        self.unread_since.store(0, Ordering::Relaxed);
     }
 
     /// When the client's bytes were last read, if a request is in flight over HTTP/1 and they
@@ -143,7 +148,7 @@ impl ConnectionState {
     /// unread as it is now.
     pub(super) fn look_for_end(&self) {
         self.looks_for_end.store(true, Ordering::Relaxed);
-        self.reads(false);
+        self.listens_no_more();
     }
 
     pub(super) fn is_looking_for_end(&self) -> bool {
@@ -224,6 +229,12 @@ impl ConnectionState {
     /// A head was refused that is no request.
     pub(super) fn rejected(&self, reason: &'static str) {
         self.metrics.rejected(reason);
+    }
+
+    /// Nobody waits for the rest of a head.
+    pub(super) fn head_is_refused(&self) {
+        self.head_since.store(0, Ordering::Relaxed);
+        self.idle_since.fetch_max(clock::now(), Ordering::Relaxed);
     }
 
     /// From now on responses announce that the connection closes.

@@ -38,6 +38,17 @@ pub(super) struct Tracked {
     half_closed: Option<Pin<Box<Sleep>>>,
     /// The client has yet to take what was written.
     flush_waits: bool,
+    /// The socket itself is waited for, and not something before it.
+    listens: bool,
+    shutdown: Shutdown,
+}
+
+/// How far the end of the connection is.
+enum Shutdown {
+    NotBegun,
+    /// The client knows; what it still sends is thrown away until this is over, lest the
+    /// kernel reset the connection and the client lose the answer (RFC 9112, section 9.6).
+    Lingers(Pin<Box<Sleep>>),
 }
 
 /// Why nothing more is read.
@@ -52,6 +63,9 @@ enum Refused {
 /// still reads or has closed the socket shows in nothing before it is written to; those who
 /// do the first (`nc -N`) get what a guest answers at once.
 const HALF_CLOSED: Duration = Duration::from_millis(30);
+
+/// How long a client that was answered before it had sent everything may go on sending.
+const LINGER: Duration = Duration::from_secs(5);
 
 /// The reason for which a connection of HTTP/2 ends that is flooded.
 pub(super) const HTTP2_FLOOD: &str = "http2_flood";
@@ -74,6 +88,8 @@ impl Tracked {
             told_head_timeout: false,
             half_closed: None,
             flush_waits: false,
+            listens: false,
+            shutdown: Shutdown::NotBegun,
         }
     }
 
@@ -138,13 +154,16 @@ impl Tracked {
     fn receive(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.half_closed.is_none() {
             let before = buffer.filled().len();
-            ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+            let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+            self.listens = read.is_pending();
+            ready!(read)?;
             if buffer.filled().len() > before || self.framing.is_http2() {
                 return Poll::Ready(Ok(()));
             }
         }
         if self.state.is_busy_until_woken(cx.waker()) {
             let over = self.half_closed.get_or_insert_with(|| Box::pin(sleep(HALF_CLOSED)));
+            self.listens = true;
             ready!(over.as_mut().poll(cx));
         }
         Poll::Ready(Ok(()))
@@ -179,13 +198,46 @@ impl Tracked {
             // What the client does not take at once, it does not get.
             let answer = rejection.bytes(self.framing.accepts_json());
             let _ = Pin::new(&mut self.stream).poll_write(cx, &answer);
-            self.say_goodbye(cx);
+            self.state.head_is_refused();
         }
-        Poll::Ready(Ok(()))
+        // hyper has half a head, and does not end the stream itself.
+        self.end(cx)
     }
 }
 
 impl Tracked {
+    /// Says that nothing more comes, and waits for the client if it has yet to notice.
+    fn end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            match &mut self.shutdown {
+                Shutdown::NotBegun => {
+                    ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+                    if !self.may_still_receive() {
+                        return Poll::Ready(Ok(()));
+                    }
+                    self.shutdown = Shutdown::Lingers(Box::pin(sleep(LINGER)));
+                }
+                Shutdown::Lingers(over) => {
+                    let mut space = [MaybeUninit::uninit(); PIECE];
+                    let mut piece = ReadBuf::uninit(&mut space);
+                    let read = Pin::new(&mut self.stream).poll_read(cx, &mut piece);
+                    let has_ended = read.is_ready() && piece.filled().is_empty();
+                    if has_ended || over.as_mut().poll(cx).is_ready() {
+                        return Poll::Ready(Ok(()));
+                    }
+                    ready!(read)?;
+                }
+            }
+        }
+    }
+
+    /// Whether the client may be amid a request, or has sent what nobody will read.
+    fn may_still_receive(&self) -> bool {
+        let is_whole = self.framing.is_between_requests() || self.framing.is_http2();
+        let has_ended = self.half_closed.is_some();
+        !has_ended && (!is_whole || self.refused.is_some() || !self.staged.is_empty())
+    }
+
     /// Ends an encrypted stream so that its client knows that nothing was cut off; hyper does
     /// that only at ends of its own.
     fn say_goodbye(&mut self, cx: &mut Context<'_>) {
@@ -203,8 +255,15 @@ impl AsyncRead for Tracked {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        this.listens = false;
         let read = this.read(cx, buffer);
-        this.state.reads(read.is_pending());
+        match (this.listens, &read) {
+            (true, _) => this.state.listens(),
+            (false, Poll::Ready(_)) => this.state.listens_no_more(),
+            // As before, or else from now on.
+            (false, Poll::Pending) if this.state.unread_since().is_some() => {}
+            (false, Poll::Pending) => this.state.listens_no_more(),
+        }
         read
     }
 }
@@ -329,7 +388,7 @@ impl AsyncWrite for Tracked {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+        self.get_mut().end(cx)
     }
 }
 
