@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use remuda_tests::{Ask, Server, figure, guests, load::Kind};
+use remuda_tests::{Ask, Server, figure, guests, load::Kind, wait};
 
 /// Answers of the route beside, and of the one that burns.
 const ANSWERS: usize = 1000;
@@ -120,6 +120,13 @@ async fn passwords_hashed_on_all_processors_hold_up_nobody_under_load() {
     hashing.wait_for_answers(callers).await;
     let beside = hello().await;
     hashing.wait_for_answers(HASHES).await;
+    // Several that are in one instance move together.
+    wait::until_async("callers to have moved", async || {
+        let metrics = server.metrics().await;
+        let moved = metrics.sum("remuda_offloads_total", &[("route", "/hash")]);
+        (moved >= 5.0).then_some(())
+    })
+    .await;
     let hashes = hashing.stop().await;
     for report in [&quiet, &beside, &hashes] {
         report.assert_flawless();
@@ -131,9 +138,6 @@ async fn passwords_hashed_on_all_processors_hold_up_nobody_under_load() {
     assert!(beside <= quiet * 2 + SLACK, "p99 went from {quiet:?} to {beside:?}");
 
     let metrics = server.metrics().await;
-    let moved = metrics.value("remuda_offloads_total", &[("route", "/hash")]);
-    // Several that are in one instance move together.
-    assert!(moved >= 5.0, "{moved} of {hashes}");
     assert_eq!(metrics.value("remuda_offloads_total", &[("route", "/")]), 0.0);
     assert!(metrics.value("remuda_guest_cpu_seconds_total", &[("route", "/hash")]) > 0.1);
 }

@@ -12,6 +12,9 @@ use crate::{
     wait::timed,
 };
 
+/// How often metrics are asked for before they are taken as they are.
+const TRIES: u32 = 20;
+
 /// What a health check or an order was answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
@@ -79,7 +82,17 @@ impl Server {
     /// # Panics
     /// When there are none, or they cannot be read.
     pub async fn metrics(&self) -> Metrics {
-        Metrics::parse(&self.ask_admin("/metrics").await.ok())
+        let mut tries = 0;
+        loop {
+            let metrics = Metrics::parse(&self.ask_admin("/metrics").await.ok());
+            tries += 1;
+            // Of a worker that has yet to say anything, nothing is known; one that serves has
+            // capacity.
+            if tries == TRIES || metrics.sum("remuda_capacity", &[]) > 0.0 {
+                return metrics;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
 
     /// The status as JSON.
