@@ -51,16 +51,23 @@ async fn a_broken_source_is_shown_and_the_last_good_one_goes_on_answering() {
     assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
     let text = page.text();
     assert!(text.contains("this is &lt;no&gt; Rust") && !text.contains("<no>"), "{text}");
-    let reply = dev.send(Ask::get("/").header("accept", "*/*")).await;
-    assert_eq!(reply.header("remuda-dev"), "build failed");
+    // Each worker hears of it for itself.
+    let reply = wait::until_async("a notice", async || {
+        let reply = dev.send(Ask::get("/").header("accept", "*/*")).await;
+        (reply.header("remuda-dev") == "build failed").then_some(reply)
+    })
+    .await;
     assert_eq!(reply.ok(), HELLO);
 
     dev.edit(RUST, BROKEN, BEGINNING);
     dev.edit(RUST, "Hello, world", "Mended");
     dev.wait_for_body("Mended!\n").await;
-    let healed = seen_by_a_browser(&dev).await;
-    assert_eq!(healed.header("remuda-dev"), "");
-    assert_eq!(healed.ok(), "Mended!\n");
+    wait::until_async("a page without a notice", async || {
+        let page = seen_by_a_browser(&dev).await;
+        let is_healed = page.header("remuda-dev").is_empty() && page.status == 200;
+        is_healed.then(|| assert_eq!(page.ok(), "Mended!\n"))
+    })
+    .await;
     load.stop().await.assert_flawless();
 }
 
