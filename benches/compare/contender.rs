@@ -3,7 +3,7 @@
 use std::{
     fs,
     net::{SocketAddr, TcpListener},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -35,8 +35,10 @@ const POOLING: [&str; 5] = [
 pub(crate) struct Contender {
     pub(crate) name: String,
     program: PathBuf,
-    /// `ADDRESS` stands for the address to listen on.
+    /// `ADDRESS` stands for the address to listen on, `HOST` and `PORT` for its parts.
     args: Vec<String>,
+    /// Where it is started, if that matters.
+    folder: Option<PathBuf>,
 }
 
 /// A running server; ends when dropped.
@@ -90,6 +92,69 @@ pub(crate) fn hellos(options: &Options) -> Vec<Contender> {
     ]
 }
 
+/// Those that do all works (see guests/works), and may ask `upstream`.
+pub(crate) fn workers(options: &Options, upstream: SocketAddr) -> Vec<Contender> {
+    let guest = |name: &str| options.guest(name).display().to_string();
+    let allow = format!("http://{upstream}");
+    let remuda = |name, wasm: &str, workers, more: &[&str]| {
+        let component = guest(wasm);
+        let mut args = vec!["serve", &component, "--workers", workers];
+        args.extend(REMUDA);
+        // As the others have it, who know no such bound.
+        args.extend(["--outbound-allow", &allow, "--outbound-max-per-host", "250"]);
+        args.extend(more);
+        Contender::new(name, options.release("remuda"), &args)
+    };
+    let wasmtime = |name, wasm: &str, more: &[&str]| {
+        let component = guest(wasm);
+        let mut args = WASMTIME.to_vec();
+        args.extend(more);
+        args.push(&component);
+        Contender::new(name, options.wasmtime.clone(), &args)
+    };
+    let folder = path("benches/peers");
+    let python = |name, command: &str, args: &[&str]| {
+        let mut contender = Contender::new(name, options.peers.join(command), args);
+        contender.folder = Some(folder.clone());
+        contender
+    };
+    let uvicorn = ["--host", "HOST", "--port", "PORT", "--no-access-log", "--log-level", "error"];
+    let uvicorn = |name, app, workers| {
+        python(name, "uvicorn", &[&uvicorn[..], &["--workers", workers, app]].concat())
+    };
+    let granian = ["--interface", "asgi", "--host", "HOST", "--port", "PORT", "--no-access-log"];
+    let granian = |name, workers| {
+        let more = ["--log-level", "error", "--workers", workers, "asgi:app"];
+        python(name, "granian", &[&granian[..], &more].concat())
+    };
+    let reuse = ["--instances", "reuse"];
+    vec![
+        Contender::new("native hyper", options.release("native-works"), &["ADDRESS"]),
+        remuda("remuda 0.2 fresh", "works-p2.wasm", "1", &[]),
+        remuda("remuda 0.2 fresh, 2 workers", "works-p2.wasm", "2", &[]),
+        remuda("remuda 0.2 reused", "works-p2.wasm", "1", &reuse),
+        remuda("remuda 0.2 reused, 2 workers", "works-p2.wasm", "2", &reuse),
+        remuda("remuda 0.3 reused", "works.wasm", "1", &[]),
+        remuda("remuda 0.3 reused, 2 workers", "works.wasm", "2", &[]),
+        remuda("remuda SDK", "works-sdk.wasm", "1", &[]),
+        remuda("remuda SDK, 2 workers", "works-sdk.wasm", "2", &[]),
+        wasmtime("wasmtime serve 0.2 fresh", "works-p2.wasm", &[]),
+        wasmtime("wasmtime serve 0.2 fresh, pooling", "works-p2.wasm", &POOLING),
+        wasmtime("wasmtime serve 0.3 reused", "works.wasm", &[]),
+        uvicorn("uvicorn, raw ASGI", "asgi:app", "1"),
+        uvicorn("uvicorn, raw ASGI, 2 workers", "asgi:app", "2"),
+        uvicorn("uvicorn, FastAPI", "fastapi_app:app", "1"),
+        uvicorn("uvicorn, FastAPI, 2 workers", "fastapi_app:app", "2"),
+        granian("granian, raw ASGI", "1"),
+        granian("granian, raw ASGI, 2 workers", "2"),
+    ]
+}
+
+/// A path in the checkout, wherever this was started.
+fn path(name: &str) -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join(name)
+}
+
 /// Those that serve `component` at several paths, and run what is at `burns` as each of Remuda's
 /// executors does. No other setting is touched.
 pub(crate) fn routed(
@@ -132,16 +197,22 @@ pub(crate) fn routed(
 impl Contender {
     fn new(name: &str, program: PathBuf, args: &[&str]) -> Self {
         let args = args.iter().map(|arg| (*arg).to_owned()).collect();
-        Self { name: name.to_owned(), program, args }
+        Self { name: name.to_owned(), program, args, folder: None }
     }
 
     /// Starts the server and waits until it accepts.
     pub(crate) async fn start(&self) -> Result<Running> {
         let address = free_address()?;
-        let text = address.to_string();
-        let args = self.args.iter().map(|arg| if arg == "ADDRESS" { &text } else { arg });
-        let child = Command::new(&self.program)
+        let args = self.args.iter().map(|arg| match arg.as_str() {
+            "ADDRESS" => address.to_string(),
+            "HOST" => address.ip().to_string(),
+            "PORT" => address.port().to_string(),
+            other => other.to_owned(),
+        });
+        let program = std::path::absolute(&self.program).ok().filter(|path| path.exists());
+        let child = Command::new(program.as_ref().unwrap_or(&self.program))
             .args(args)
+            .current_dir(self.folder.as_deref().unwrap_or(Path::new(".")))
             .env("RUST_BACKTRACE", "0")
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -1,23 +1,30 @@
-//! A closed loop of GET requests that costs as little as possible.
+//! A closed loop of requests that costs as little as possible.
 //!
-//! Most responses to one request have the same length and end, so that a connection does not
-//! read heads once one response was looked at. Only one that came in pieces, for the server was
-//! busy, may be framed in another way.
+//! Most short responses to one request have the same length and end, so that a connection does
+//! not read heads once one response was looked at. Only one that came in pieces, for the server
+//! was busy, may be framed in another way; then it is read as long ones are, to the end that its
+//! framing gives it.
 
 use std::{
     net::SocketAddr,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
+use crate::framing::Response;
 use anyhow::{Result, bail, ensure};
+
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
     task::JoinSet,
 };
 
-/// Bytes of a response.
-const LONGEST: usize = 16 * 1024;
+/// Bytes of a response that is compared with others.
+const SHORT: usize = 16 * 1024;
+
+/// Bytes that are read at a time of a longer one.
+const PIECE: usize = 64 * 1024;
 
 /// Bytes at the end of a response that tell whether it is the usual one.
 const END: usize = 8;
@@ -26,9 +33,11 @@ const END: usize = 8;
 #[derive(Clone)]
 pub(crate) struct Target {
     address: SocketAddr,
-    request: Vec<u8>,
-    /// The first response.
-    sample: Vec<u8>,
+    request: Arc<[u8]>,
+    /// The first response, if it was short.
+    sample: Arc<[u8]>,
+    /// Bytes of each body.
+    pub(crate) length: usize,
 }
 
 /// All requests of one run.
@@ -51,9 +60,36 @@ impl Outcome {
 impl Target {
     /// Looks at one response to a GET of `path`, and checks that it is a success.
     pub(crate) async fn probe(address: SocketAddr, path: &str) -> Result<Self> {
-        let mut target = Self { address, request: request(path), sample: Vec::new() };
+        Self::probe_with(address, request(path)).await
+    }
+
+    /// The same with a POST of so many bytes.
+    pub(crate) async fn probe_post(address: SocketAddr, path: &str, bytes: usize) -> Result<Self> {
+        let head =
+            format!("POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {bytes}\r\n\r\n");
+        let mut request = head.into_bytes();
+        request.resize(request.len() + bytes, b'x');
+        Self::probe_with(address, request).await
+    }
+
+    async fn probe_with(address: SocketAddr, request: Vec<u8>) -> Result<Self> {
+        let (request, sample) = (Arc::from(request), Arc::from([]));
+        let mut target = Self { address, request, sample, length: 0 };
         let mut stream = target.connect().await?;
-        target.sample = target.response(&mut stream, &mut vec![0; LONGEST]).await?.to_vec();
+        stream.write_all(&target.request).await?;
+        let (mut buffer, mut response, mut whole) =
+            (vec![0; PIECE], Response::default(), Vec::new());
+        loop {
+            let bytes = read(&mut stream, &mut buffer).await?;
+            whole.extend_from_slice(bytes);
+            if response.take(bytes)? {
+                break;
+            }
+        }
+        target.length = response.length;
+        if whole.len() <= SHORT {
+            target.sample = whole.into();
+        }
         Ok(target)
     }
 
@@ -77,7 +113,7 @@ impl Target {
 
     async fn client(self, until: Instant) -> Result<Vec<f64>> {
         let mut stream = self.connect().await?;
-        let mut buffer = vec![0; LONGEST];
+        let mut buffer = vec![0; PIECE];
         let mut latencies = Vec::new();
         while Instant::now() < until {
             let sent = Instant::now();
@@ -88,29 +124,42 @@ impl Target {
     }
 
     /// Sends the request, and reads the whole response to it.
-    async fn response<'a>(&self, stream: &mut TcpStream, buffer: &'a mut [u8]) -> Result<&'a [u8]> {
-        stream.write_all(&self.request).await?;
-        let mut length = 0;
-        loop {
-            match stream.read(&mut buffer[length..]).await? {
-                0 if length == buffer.len() => bail!("a response is longer than {LONGEST} bytes"),
-                0 => bail!("the server closed a connection"),
-                more => length += more,
-            }
-            if self.is_whole(&buffer[..length])? {
-                return Ok(&buffer[..length]);
-            }
+    async fn response(&self, stream: &mut TcpStream, buffer: &mut [u8]) -> Result<()> {
+        let first = self.send(stream, buffer).await?;
+        if self.is_as_before(&buffer[..first]) {
+            return Ok(());
         }
+        let mut response = Response::default();
+        let mut is_whole = response.take(&buffer[..first])?;
+        while !is_whole {
+            is_whole = response.take(read(stream, buffer).await?)?;
+        }
+        ensure!(response.length == self.length, "a body has {} bytes", response.length);
+        Ok(())
     }
 
-    fn is_whole(&self, response: &[u8]) -> Result<bool> {
-        let as_before = response.len() == self.sample.len()
-            && response[response.len() - END..] == self.sample[response.len() - END..];
-        if as_before {
-            return Ok(true);
+    /// Sends the request, and reads what there is of the response while it does: a server that
+    /// sends back what it gets waits for that.
+    async fn send(&self, stream: &mut TcpStream, buffer: &mut [u8]) -> Result<usize> {
+        if self.request.len() <= PIECE / 4 {
+            stream.write_all(&self.request).await?;
+            return Ok(read(stream, buffer).await?.len());
         }
-        ensure!(is_success(response), "an answer was no 200");
-        Ok(ends(response))
+        let (mut reading, mut writing) = stream.split();
+        let read = async {
+            match reading.read(buffer).await? {
+                0 => bail!("the server closed a connection"),
+                count => Ok(count),
+            }
+        };
+        let write = async { Ok(writing.write_all(&self.request).await?) };
+        let (count, ()) = tokio::try_join!(read, write)?;
+        Ok(count)
+    }
+
+    fn is_as_before(&self, response: &[u8]) -> bool {
+        let (length, end) = (self.sample.len(), response.len().saturating_sub(END));
+        length > 0 && response.len() == length && response[end..] == self.sample[end..]
     }
 
     async fn connect(&self) -> Result<TcpStream> {
@@ -142,13 +191,9 @@ fn is_success(response: &[u8]) -> bool {
     response.starts_with(b"HTTP/1.1 200")
 }
 
-/// Whether a response is there to its end, as its own head says (RFC 9112, section 6.3).
-fn ends(response: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(response).to_ascii_lowercase();
-    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
-    let field = |name: &str| head.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
-    match field("content-length:").and_then(|length| length.parse::<usize>().ok()) {
-        Some(length) => body.len() >= length,
-        None => field("transfer-encoding:") == Some("chunked") && body.ends_with("0\r\n\r\n"),
+async fn read<'a>(stream: &mut TcpStream, buffer: &'a mut [u8]) -> Result<&'a [u8]> {
+    match stream.read(buffer).await? {
+        0 => bail!("the server closed a connection"),
+        count => Ok(&buffer[..count]),
     }
 }

@@ -14,10 +14,12 @@
 mod beside;
 mod contender;
 mod footprint;
+mod framing;
 mod load;
 mod processes;
 mod rounds;
 mod text;
+mod works;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -35,6 +37,8 @@ struct Args {
 enum Mode {
     /// CPU time per request of a 14-byte text
     Text(text::TextArgs),
+    /// CPU time, throughput and latencies of short and long bodies, JSON and waiting
+    Works(works::WorksArgs),
     /// Throughput and latencies of routes beside guests that burn
     Beside(beside::BesideArgs),
     /// Memory of idle workers, and the time until one is ready
@@ -55,6 +59,10 @@ struct Options {
     /// The `wasmtime` command, if there is one
     #[arg(long, default_value = "wasmtime", env = "WASMTIME")]
     wasmtime: PathBuf,
+    /// Folder of the commands `uvicorn` and `granian`, if they are there: what pip makes of
+    /// benches/peers/requirements.txt
+    #[arg(long, default_value = "target/peers/bin", env = "PEERS")]
+    peers: PathBuf,
     /// Folder with the release binaries and the guests
     #[arg(long, default_value = "target")]
     target: PathBuf,
@@ -80,6 +88,7 @@ impl Options {
 async fn main() -> Result<()> {
     match Args::parse().mode {
         Mode::Text(args) => text::run(&args).await,
+        Mode::Works(args) => works::run(&args).await,
         Mode::Beside(args) => beside::run(&args).await,
         Mode::Footprint(args) => footprint::run(&args).await,
     }

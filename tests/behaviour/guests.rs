@@ -46,6 +46,9 @@ async fn every_guest_is_answered_by_every_worker_or_refused() {
                 let ask = Ask::post("/primes").body("100");
                 answers(*guest, ask, "25", &upstream).await;
             }
+            guests::WORKS | guests::WORKS_P2 | guests::WORKS_SDK => {
+                answers(*guest, Ask::get("/text"), "Hello, world!\n", &upstream).await;
+            }
             guests::WITNESS => answers(*guest, Ask::get("/"), "instance=", &upstream).await,
             guests::FETCH => {
                 let ask = Ask::fetch(&upstream.url("/"));
@@ -71,4 +74,26 @@ async fn answers(guest: Guest, ask: Ask, expected: &str, upstream: &Upstream) {
         let answer = connection.send(ask.clone()).await.ok();
         assert!(answer.starts_with(expected), "{}: {answer}", guest.name);
     }
+}
+
+/// Figures of the comparison are worth something only if every server does the same.
+#[tokio::test]
+async fn the_works_of_the_comparison_are_the_same_whatever_they_are_written_in() {
+    let upstream = Upstream::start().await;
+    let authority = upstream.origin().replace("http://", "");
+    let mut documents = Vec::new();
+    for guest in [guests::WORKS, guests::WORKS_P2, guests::WORKS_SDK] {
+        let builder = Server::builder().guest(guest);
+        let server = builder.flag("--outbound-allow", upstream.origin()).start().await;
+        documents.push(server.get("/json").await.ok());
+        let stream = server.get("/stream").await;
+        assert_eq!((stream.status.as_u16(), stream.body.len()), (200, 1 << 20), "{}", guest.name);
+        let sent: Vec<u8> = (0..65_536_u32).map(|number| (number % 251) as u8).collect();
+        let echo = server.send(Ask::post("/echo").body(sent.clone())).await;
+        assert!(echo.status == 200 && echo.body == sent, "{}", guest.name);
+        let waited = server.get(&format!("/wait?{authority}")).await;
+        assert_eq!(waited.ok(), "upstream\n", "{}", guest.name);
+    }
+    assert_eq!(documents[0].len(), 10_055);
+    assert!(documents.iter().all(|document| *document == documents[0]));
 }

@@ -52,6 +52,13 @@ pub const THUMBNAIL: Guest = Guest { name: "thumbnail" };
 /// Tells which instance answered, and what else that instance does (0.3).
 pub const WITNESS: Guest = Guest { name: "witness" };
 
+/// What the comparison of servers asks for (0.3).
+pub const WORKS: Guest = Guest { name: "works" };
+/// The same (0.2).
+pub const WORKS_P2: Guest = Guest { name: "works-p2" };
+/// The same, with the SDK (0.3).
+pub const WORKS_SDK: Guest = Guest { name: "works-sdk" };
+
 /// Every guest there is.
 pub const ALL: &[Guest] = &[
     API,
@@ -73,6 +80,9 @@ pub const ALL: &[Guest] = &[
     SDK_HELLO,
     THUMBNAIL,
     WITNESS,
+    WORKS,
+    WORKS_P2,
+    WORKS_SDK,
 ];
 
 impl Guest {

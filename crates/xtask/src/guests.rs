@@ -25,6 +25,20 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
     build_these(workspace, &Guest::all(&workspace.guests())?)
 }
 
+/// Builds only those of these names.
+///
+/// # Errors
+/// When there is none of a name, and as [`build`] has them.
+pub(crate) fn build_named(workspace: &Workspace, names: &[String]) -> Result<()> {
+    let mut guests = Guest::all(&workspace.guests())?;
+    if let Some(unknown) = names.iter().find(|name| guests.iter().all(|it| it.name() != *name)) {
+        let all: Vec<&str> = guests.iter().map(Guest::name).collect();
+        bail!("there is no guests/{unknown}; choose among {}", all.join(", "));
+    }
+    guests.retain(|guest| names.iter().any(|name| name == guest.name()));
+    build_these(workspace, &guests)
+}
+
 /// Builds those in Rust, which ask for no other language's tools.
 ///
 /// # Errors
@@ -80,7 +94,7 @@ fn build_rust(workspace: &Workspace, guests: &[Guest]) -> Result<()> {
     let packages: Vec<Package> = rust.iter().map(|guest| guest.package()).collect();
     let (with_sdk, plain): (Vec<&Guest>, Vec<&Guest>) =
         rust.iter().partition(|guest| guest.uses_sdk());
-    for together in [plain, with_sdk] {
+    for together in [plain, with_sdk].into_iter().filter(|guests| !guests.is_empty()) {
         run(toolchain
             .cargo(&packages)
             .current_dir(workspace.guests())

@@ -41,7 +41,10 @@ enum Command {
     /// wasm32-wasip2`; Debian's rustc-web, rust-web-src and wasi-libc (installed with apt-get when
     /// run as root). Guests in Python and JavaScript are built with tools from PyPI and npm, which
     /// are kept in target/guest-build, those in C with clang and wasi-libc.
-    Guests,
+    Guests {
+        /// Only these folders of guests/
+        names: Vec<String>,
+    },
 
     /// Build the guests in Rust and the server, and serve the guest hello on 127.0.0.1:8000
     Serve {
@@ -85,7 +88,8 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<()> {
     let workspace = Workspace::locate()?;
     match command {
-        Command::Guests => guests::build(&workspace),
+        Command::Guests { names } if names.is_empty() => guests::build(&workspace),
+        Command::Guests { names } => guests::build_named(&workspace, &names),
         Command::Serve { args } => serve::serve(&workspace, &args),
         Command::Test { args } => test::test(&workspace, &args),
         Command::Check => check::check(&workspace),

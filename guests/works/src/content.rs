@@ -1,0 +1,45 @@
+//! What every server of the comparison answers, whatever it is written in.
+
+use serde::Serialize;
+
+pub(crate) const TEXT: &[u8] = b"Hello, world!\n";
+
+/// Bytes of one piece of what is streamed.
+pub(crate) const PIECE: usize = 64 * 1024;
+
+/// Pieces of what is streamed: 1 MiB.
+pub(crate) const PIECES: usize = 16;
+
+/// Records of the document, which is about 10 KiB of JSON.
+const RECORDS: u32 = 72;
+
+#[derive(Serialize)]
+struct Record {
+    id: u32,
+    name: String,
+    email: String,
+    active: bool,
+    score: f64,
+    tags: [&'static str; 3],
+}
+
+pub(crate) fn piece() -> Vec<u8> {
+    vec![b'x'; PIECE]
+}
+
+/// Made anew for each request.
+pub(crate) fn document() -> Vec<u8> {
+    let records: Vec<Record> = (0..RECORDS).map(record).collect();
+    serde_json::to_vec(&records).unwrap_or_default()
+}
+
+fn record(id: u32) -> Record {
+    Record {
+        id,
+        name: format!("Customer number {id}"),
+        email: format!("customer.{id}@shop.example"),
+        active: id % 3 != 0,
+        score: f64::from(id) * 0.5,
+        tags: ["retail", "newsletter", "europe"],
+    }
+}
