@@ -29,6 +29,7 @@ fn main() -> ExitCode {
         Command::Check(args) => commands::check::run(args),
         Command::Compile(args) => commands::compile::run(&args),
         Command::Ctl(args) => commands::ctl::run(&args),
+        Command::Load(args) => commands::load::run(&args),
         Command::Completions { shell } => commands::describe::completions(shell),
         Command::Man { folder } => commands::describe::man(folder.as_deref()),
         Command::Worker => commands::worker::run(),

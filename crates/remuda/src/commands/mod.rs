@@ -5,5 +5,6 @@ pub(crate) mod compile;
 pub(crate) mod ctl;
 pub(crate) mod describe;
 pub(crate) mod effective;
+pub(crate) mod load;
 pub(crate) mod serve;
 pub(crate) mod worker;
