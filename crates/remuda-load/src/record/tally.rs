@@ -12,6 +12,8 @@ use super::Kind;
 
 /// Significant decimal digits of every recorded time.
 const DIGITS: u8 = 3;
+/// What nothing takes; a distribution needs memory up to its longest time.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 /// What became of some requests.
 #[derive(Clone, Debug)]
@@ -48,10 +50,11 @@ pub(super) fn histogram() -> Histogram<u64> {
     Histogram::new(DIGITS).unwrap_or_else(|_| unreachable!("{DIGITS} digits are allowed"))
 }
 
-/// Counts a time.
+/// Counts a time; one beyond all timeouts as that.
 pub(super) fn record(histogram: &mut Histogram<u64>, time: Duration) {
-    // It resizes itself; what is longer than u64 microseconds has not happened yet.
-    histogram.saturating_record(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
+    let micros = u64::try_from(time.min(LONGEST).as_micros()).unwrap_or(u64::MAX);
+    let result = histogram.record(micros);
+    debug_assert!(result.is_ok(), "a histogram that resizes takes any time");
 }
 
 /// Adds up; both have the same digits and resize themselves.

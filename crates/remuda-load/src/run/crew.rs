@@ -82,12 +82,14 @@ impl Crew {
         });
         let sending = async {
             match place.scenario.model {
-                Model::Closed { think } => {
-                    closed::users(&place, think).await;
-                    Ok(())
-                }
-                Model::Open { arrivals, .. } => open::arrivals(&place, arrivals, lanes).await,
+                Model::Closed { think } => closed::users(&place, think).await,
+                Model::Open { arrivals, .. } => open::arrivals(&place, arrivals, lanes).await?,
             }
+            // The last request is not the end of the time in which there could be another.
+            if !self.budget.as_ref().is_some_and(|budget| budget.is_spent()) {
+                sleep_until((self.start + self.scenario.plan.duration()).into()).await;
+            }
+            Ok(())
         };
         let mut stopped = self.stopped.clone();
         let result = tokio::select! {
