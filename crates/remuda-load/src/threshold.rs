@@ -343,7 +343,8 @@ mod tests {
         let threshold = Threshold::parse("GET /a.b.p99.9@ramp up>20ms").unwrap();
         assert_eq!(threshold.endpoint.as_deref(), Some("GET /a.b"));
         assert_eq!(threshold.stage.as_deref(), Some("ramp up"));
-        assert_eq!(threshold.metric, Metric::Latency(0.999));
+        let Metric::Latency(quantile) = threshold.metric else { panic!("{threshold:?}") };
+        assert!((quantile - 0.999).abs() < 1e-12);
     }
 
     #[test]

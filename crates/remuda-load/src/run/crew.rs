@@ -152,3 +152,82 @@ fn sums(weights: impl Iterator<Item = f64>) -> Vec<f64> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{Read as _, Write as _},
+        net::TcpListener,
+        thread,
+    };
+
+    use super::*;
+    use crate::scenario::Raw;
+
+    /// Answers any request, of each connection in a thread of its own.
+    fn server() -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                thread::spawn(move || {
+                    let mut request = [0; 4096];
+                    while stream.read(&mut request).is_ok_and(|length| length > 0) {
+                        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+                        stream.write_all(answer).unwrap();
+                    }
+                });
+            }
+        });
+        url
+    }
+
+    /// What a thread counts that comes so late to the start of a scenario.
+    fn late(text: &str, late: Duration) -> Interval {
+        let raw: Raw = toml::from_str(text).unwrap();
+        let scenario = Scenario::validate(Raw { target: Some(server()), ..raw }).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+        let addresses = runtime.block_on(Connector::look_up(&scenario.target)).unwrap();
+        let connector = Connector::new(&scenario.target, &scenario.connection, addresses).unwrap();
+        let (reports, mut received) = mpsc::unbounded_channel();
+        let (_stop, stopped) = watch::channel(false);
+        let crew = Crew {
+            index: 0,
+            threads: 1,
+            scenario: Arc::new(scenario),
+            connector,
+            protocol: Protocol::Http1,
+            start: Instant::now().checked_sub(late).unwrap(),
+            budget: None,
+            stopped,
+            reports,
+        };
+        crew.work().unwrap();
+        let report = received.blocking_recv().unwrap();
+        assert!(report.ended.is_some(), "an interval is longer than the test");
+        report.interval
+    }
+
+    /// Time counts from when a request was to be sent: here all are sent at once, at the end.
+    #[test]
+    fn an_arrival_that_is_sent_late_was_slow() {
+        let text = "rate = 100\nduration = '1s'\ninterval = '60s'";
+        let interval = late(text, Duration::from_secs(1));
+        let latency = &interval.tallies[0].latency;
+        assert_eq!(latency.len(), 100);
+        assert!(latency.count_between(500_000, u64::MAX) >= 50, "{latency:?}");
+        assert!(latency.max() >= 995_000, "{}", latency.max());
+        // And what that was due to is told.
+        assert!(interval.lag.max() >= 995_000 && interval.lag.len() == 100);
+    }
+
+    /// Users are not late: they send when they are there.
+    #[test]
+    fn a_user_who_comes_late_was_not_slow() {
+        let text = "users = 1\nduration = '1100ms'\nthink = '10ms'\ninterval = '60s'";
+        let interval = late(text, Duration::from_secs(1));
+        let latency = &interval.tallies[0].latency;
+        assert!(!latency.is_empty() && latency.value_at_quantile(0.5) < 500_000, "{latency:?}");
+    }
+}

@@ -6,7 +6,7 @@
 
 use std::{fs, path::Path};
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::ScenarioError;
 
@@ -19,19 +19,26 @@ pub struct Raw {
     pub users: Option<u32>,
     /// Arrivals per second (open model).
     pub rate: Option<f64>,
+    #[serde(default, deserialize_with = "text")]
     pub duration: Option<String>,
+    #[serde(default, deserialize_with = "text")]
     pub ramp_up: Option<String>,
+    #[serde(default, deserialize_with = "text")]
     pub ramp_down: Option<String>,
     #[serde(default, rename = "stage")]
     pub stages: Vec<RawStage>,
+    #[serde(default, deserialize_with = "text")]
     pub think: Option<String>,
     pub arrivals: Option<String>,
     pub max_in_flight: Option<usize>,
     pub requests: Option<u64>,
+    #[serde(default, deserialize_with = "text")]
     pub warmup: Option<String>,
+    #[serde(default, deserialize_with = "text")]
     pub interval: Option<String>,
     pub seed: Option<u64>,
     pub threads: Option<usize>,
+    #[serde(default, deserialize_with = "text")]
     pub request_timeout: Option<String>,
     #[serde(default)]
     pub connection: RawConnection,
@@ -46,6 +53,7 @@ pub struct Raw {
 #[serde(deny_unknown_fields)]
 pub struct RawStage {
     pub name: Option<String>,
+    #[serde(default, deserialize_with = "text")]
     pub duration: Option<String>,
     pub users: Option<f64>,
     pub rate: Option<f64>,
@@ -56,9 +64,11 @@ pub struct RawStage {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawConnection {
+    #[serde(default, deserialize_with = "text")]
     pub http: Option<String>,
     pub reuse: Option<bool>,
     pub streams: Option<usize>,
+    #[serde(default, deserialize_with = "text")]
     pub timeout: Option<String>,
     pub cacert: Option<String>,
     pub insecure: Option<bool>,
@@ -78,6 +88,22 @@ pub struct RawEndpoint {
     pub body_file: Option<String>,
     pub expect: Option<StatusList>,
     pub expect_body: Option<String>,
+}
+
+/// `"30s"` or `30`: a number is as good as its text.
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Scalar {
+        Text(String),
+        Whole(i64),
+        Fraction(f64),
+    }
+    Ok(Some(match Scalar::deserialize(deserializer)? {
+        Scalar::Text(text) => text,
+        Scalar::Whole(number) => number.to_string(),
+        Scalar::Fraction(number) => number.to_string(),
+    }))
 }
 
 /// `200`, `"2xx"`, or several of these.

@@ -539,7 +539,7 @@ mod tests {
             rate = 10.0
             think = "fast"
             requests = 0
-            warmup = "2h"
+            warmup = "48h"
             fail_if = ["p99", "other.p99>1s"]
             metrics = "9000"
             [connection]

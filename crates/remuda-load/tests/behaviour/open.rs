@@ -33,7 +33,8 @@ fn rates_rise_and_fall() {
 }
 
 /// A server that stands still for a second delays all who arrive in it, and each by another
-/// part of it. Who waits for answers before it sends the next meets it but once.
+/// part of it (fewer than a backlog holds: whoever finds it full tries again after a second
+/// of the kernel's own). Who waits for answers before it sends the next meets it but once.
 #[test]
 fn a_server_that_stands_still_is_charged_with_all_who_come() {
     let slow = |text: &str| {
@@ -45,10 +46,9 @@ fn a_server_that_stands_still_is_charged_with_all_who_come() {
         let above = |micros| latency.count_between(micros, u64::MAX);
         (above(100_000), above(500_000), latency)
     };
-    let (most, half, latency) =
-        slow("rate = 200\nduration = '2s'\nmax_in_flight = 400\nthreads = 1");
-    assert!((160..=220).contains(&most), "{most}");
-    assert!((80..=140).contains(&half), "{half}");
+    let (most, half, latency) = slow("rate = 100\nduration = '2s'\nthreads = 1");
+    assert!((80..=130).contains(&most), "{most}");
+    assert!((40..=90).contains(&half), "{half}");
     assert!(latency.value_at_quantile(0.99) > 900_000);
     let (most, _, latency) = slow("users = 1\nduration = '2s'\nthink = '5ms'");
     assert_eq!(most, 1);
