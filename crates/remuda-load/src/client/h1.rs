@@ -29,8 +29,13 @@ pub(super) struct Http1 {
 }
 
 impl Http1 {
-    pub(super) async fn new(stream: Stream) -> Result<Self, HyperError> {
-        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    /// Short requests go out as one piece of memory, which the kernel takes more quickly.
+    pub(super) async fn new(stream: Stream, is_short: bool) -> Result<Self, HyperError> {
+        let mut builder = http1::Builder::new();
+        if is_short {
+            builder.writev(false);
+        }
+        let (sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
         Ok(Self { sender, connection, is_over: false })
     }
 

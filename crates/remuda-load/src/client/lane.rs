@@ -36,8 +36,13 @@ pub(crate) struct Shared {
     /// Requests that share one of them.
     streams: usize,
     reuse: bool,
+    /// Whether bodies are so short that copying them costs nothing.
+    are_short: bool,
     request_timeout: Duration,
 }
+
+/// A body that is not longer is short, in bytes.
+const SHORT: usize = 4096;
 
 impl Shared {
     /// `None` when an endpoint makes no request, which validation has ruled out.
@@ -63,6 +68,7 @@ impl Shared {
             muxes: (0..muxes).map(|_| Mux::default()).collect(),
             streams: connection.streams,
             reuse: connection.reuse,
+            are_short: scenario.endpoints.iter().all(|endpoint| endpoint.body.len() <= SHORT),
             request_timeout: scenario.request_timeout,
         })
     }
@@ -181,7 +187,10 @@ impl Lane {
         let (stream, protocol, time) = shared.connector.connect().await?;
         connected(time);
         let link = match protocol {
-            Protocol::Http1 => Http1::new(stream).await.map(|link| Link::Http1(Box::new(link))),
+            Protocol::Http1 => {
+                let link = Http1::new(stream, shared.are_short).await;
+                link.map(|link| Link::Http1(Box::new(link)))
+            }
             Protocol::Http2 => h2::open(stream).await.map(Link::Http2),
         };
         self.link = Some(link.map_err(|error| Failure::of_hyper(&error))?);
