@@ -28,6 +28,7 @@ mod keep_alive;
 mod leaks;
 mod lifecycle;
 mod load;
+mod load_command;
 mod logs;
 mod memory;
 mod offload;
