@@ -13,6 +13,8 @@ use hyper_util::rt::TokioIo;
 use serde::{Deserialize, Serialize};
 use tokio::{
     net::{TcpStream, UnixStream},
+    sync::mpsc,
+    task::JoinSet,
     time::{Instant, MissedTickBehavior, interval_at, timeout},
 };
 
@@ -89,31 +91,42 @@ fn end_of_labels(text: &str) -> Option<usize> {
     None
 }
 
-/// Asks again and again.
+/// Asks again and again, in a task that ends with this.
 pub(crate) struct Watcher {
-    target: Option<Target>,
-    ticks: tokio::time::Interval,
+    samples: mpsc::Receiver<Sample>,
+    _task: JoinSet<()>,
 }
 
 impl Watcher {
-    /// To be made in a runtime.
-    pub(crate) fn new(scenario: &Scenario) -> Self {
-        let period = scenario.interval.max(Duration::from_secs(1));
-        // Just before the interval ends, so that its row has it.
-        let first = Instant::now() + period * 4 / 5;
-        let mut ticks = interval_at(first, period);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        Self { target: scenario.metrics.clone(), ticks }
+    /// To be started in a runtime.
+    pub(crate) fn start(scenario: &Scenario) -> Self {
+        let (sender, samples) = mpsc::channel(1);
+        let mut task = JoinSet::new();
+        if let Some(target) = scenario.metrics.clone() {
+            let period = scenario.interval.max(Duration::from_secs(1));
+            task.spawn(watch(target, period, sender));
+        }
+        Self { samples, _task: task }
     }
 
     /// The next answer; never, when there is nobody to ask. May be dropped at any time.
     pub(crate) async fn next(&mut self) -> Sample {
-        let Some(target) = &self.target else { return pending().await };
-        loop {
-            self.ticks.tick().await;
-            if let Ok(Some(text)) = timeout(PATIENCE, ask(target)).await {
-                return Sample::parse(&text);
-            }
+        match self.samples.recv().await {
+            Some(sample) => sample,
+            None => pending().await,
+        }
+    }
+}
+
+async fn watch(target: Target, period: Duration, samples: mpsc::Sender<Sample>) {
+    // Just before the interval ends, so that its row has it.
+    let mut ticks = interval_at(Instant::now() + period * 4 / 5, period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    loop {
+        ticks.tick().await;
+        let Ok(Some(text)) = timeout(PATIENCE, ask(&target)).await else { continue };
+        if samples.send(Sample::parse(&text)).await.is_err() {
+            return;
         }
     }
 }

@@ -3,6 +3,8 @@
 //! Owner: the thread; a connection lives in a task of its own until all its lanes have let
 //! go. Invariant: at most one connection is being made for the lanes of a [`Mux`].
 
+use std::time::{Duration, Instant};
+
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{
@@ -45,24 +47,47 @@ pub(super) async fn open(stream: Stream) -> Result<Sender, HyperError> {
 
 /// A connection that is made when it is needed.
 #[derive(Default)]
-pub(crate) struct Mux(tokio::sync::Mutex<Option<Sender>>);
+pub(crate) struct Mux(tokio::sync::Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    sender: Option<Sender>,
+    /// When the last attempt to connect ended in vain, and why.
+    failed: Option<(Instant, Kind, String)>,
+}
 
 impl Mux {
-    /// The connection, or a new one when there is none or it has ended.
+    /// The connection, or a new one when there is none or it has ended. Whoever waited while
+    /// an attempt failed has failed with it: one timeout is enough for all.
     pub(super) async fn sender(
         &self,
         connector: &Connector,
-        connected: impl FnOnce(std::time::Duration),
+        connected: impl FnOnce(Duration),
     ) -> Result<Sender, Failure> {
-        let mut sender = self.0.lock().await;
-        if let Some(sender) = sender.as_ref().filter(|sender| !sender.is_closed()) {
+        let asked = Instant::now();
+        let mut state = self.0.lock().await;
+        if let Some(sender) = state.sender.as_ref().filter(|sender| !sender.is_closed()) {
             return Ok(sender.clone());
         }
-        let (stream, _, time) = connector.connect().await?;
-        connected(time);
-        let new = open(stream).await;
-        let new = new.map_err(|error| Failure::new(Kind::Protocol, error.to_string()))?;
-        *sender = Some(new.clone());
-        Ok(new)
+        if let Some((_, kind, detail)) = state.failed.as_ref().filter(|(at, ..)| *at > asked) {
+            return Err(Failure::new(*kind, detail.clone()));
+        }
+        let attempt = async {
+            let (stream, _, time) = connector.connect().await?;
+            connected(time);
+            let new = open(stream).await;
+            new.map_err(|error| Failure::new(Kind::Protocol, error.to_string()))
+        };
+        match attempt.await {
+            Ok(new) => {
+                state.sender = Some(new.clone());
+                Ok(new)
+            }
+            Err(failure) => {
+                let detail = failure.detail.clone().into_owned();
+                state.failed = Some((Instant::now(), failure.kind, detail));
+                Err(failure)
+            }
+        }
     }
 }

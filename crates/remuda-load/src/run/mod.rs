@@ -155,7 +155,7 @@ async fn conduct(
     }
     drop(sender);
     let mut gatherer = Gatherer::new(scenario, threads);
-    let mut watcher = Watcher::new(scenario);
+    let mut watcher = Watcher::start(scenario);
     let mut interrupt = pin!(interrupt);
     let mut is_interrupted = false;
     let mut sample: Option<Sample> = None;

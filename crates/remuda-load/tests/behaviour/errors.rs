@@ -108,35 +108,54 @@ fn a_server_that_goes_away() {
     assert_eq!(report.summary.all.ok, 0);
 }
 
+/// The first connection, which looks whether somebody is there, comes to a real server; the
+/// others find none that speaks TLS.
+fn once(server: &Server, treat: fn(TcpStream)) -> String {
+    let secure = server.url.trim_start_matches("https://").to_owned();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        let mut server = TcpStream::connect(secure).unwrap();
+        let (mut back, mut forth) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+        thread::spawn(move || std::io::copy(&mut back, &mut forth));
+        // Only its end counts.
+        let _ = std::io::copy(&mut client, &mut server);
+        listener.incoming().for_each(|stream| treat(stream.unwrap()));
+    });
+    url
+}
+
 #[test]
 fn tls_that_fails_and_tls_that_never_begins() {
     let server = Server::tls();
     let cacert = server.certificate.as_ref().unwrap();
-    let secure = server.url.trim_start_matches("https://").to_owned();
-    // The first connection comes to a real server; the others find none that speaks TLS.
-    let between = |treat: fn(TcpStream)| {
-        let (listener, secure) = (TcpListener::bind("127.0.0.1:0").unwrap(), secure.clone());
-        let url = format!("https://{}", listener.local_addr().unwrap());
-        thread::spawn(move || {
-            let (mut client, _) = listener.accept().unwrap();
-            let mut server = TcpStream::connect(secure).unwrap();
-            let (mut back, mut forth) = (server.try_clone().unwrap(), client.try_clone().unwrap());
-            thread::spawn(move || std::io::copy(&mut back, &mut forth));
-            // Only its end counts.
-            let _ = std::io::copy(&mut client, &mut server);
-            listener.incoming().for_each(|stream| treat(stream.unwrap()));
-        });
-        url
-    };
     let text = format!(
         "users = 1\nrequests = 3\nconnection = {{ timeout = '200ms', cacert = '{}' }}",
         cacert.display()
     );
-    let plain = between(|mut stream| {
+    let plain = once(&server, |mut stream| {
         let _ = stream.read(&mut [0; 1024]);
         let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
     });
     assert_eq!(kinds(&plain, &text), ["tls"]);
-    let silent = between(std::mem::forget);
+    let silent = once(&server, std::mem::forget);
     assert_eq!(kinds(&silent, &text), ["connect_timeout"]);
+}
+
+/// Twenty users of one connection that cannot be made are told after one timeout, not after
+/// one each.
+#[test]
+fn users_of_a_shared_connection_fail_together() {
+    let server = Server::tls();
+    let cacert = server.certificate.as_ref().unwrap().display();
+    let text = format!(
+        "users = 20\nthreads = 1\nduration = '1s'\n\
+         connection = {{ timeout = '200ms', cacert = '{cacert}' }}"
+    );
+    let silent = once(&server, std::mem::forget);
+    let report = report(&silent, &text);
+    assert_eq!(told(&report), ["connect_timeout"]);
+    // At most every 200 ms, and 100 ms before the next attempt.
+    assert!(report.summary.all.errors >= 40, "{:?}", report.summary.all);
 }

@@ -23,6 +23,7 @@ use super::describe::print;
 use crate::{
     cli::{CompareArgs, LoadAction, LoadArgs, SendArgs},
     exit::{Exit, Failure},
+    open_files,
 };
 
 pub(crate) fn run(args: &LoadArgs) -> Result<(), Failure> {
@@ -35,6 +36,8 @@ pub(crate) fn run(args: &LoadArgs) -> Result<(), Failure> {
 fn send(args: &SendArgs) -> Result<(), Failure> {
     let scenario = Arc::new(scenario(args)?);
     let outputs = Outputs::open(args)?;
+    // A connection is an open file.
+    open_files::raise_limit();
     let mut progress = (!args.quiet).then(|| Progress::new(&scenario));
     let mut nobody = ();
     let observer: &mut dyn remuda_load::Observer = match &mut progress {
