@@ -30,6 +30,7 @@ mod languages;
 mod leaks;
 mod lifecycle;
 mod load;
+mod load_command;
 mod logs;
 mod memory;
 mod new;

@@ -7,6 +7,10 @@ use std::{fmt, io::Write as _, process::ExitCode};
 pub(crate) enum Exit {
     /// Ended as asked.
     Ended = 0,
+    /// A threshold of a load test is broken, or a run worse than another.
+    Broken = 1,
+    /// A load test had too few requests to tell.
+    TooFew = 3,
     /// The command line is wrong.
     Usage = 64,
     /// A component cannot be served.
@@ -17,6 +21,8 @@ pub(crate) enum Exit {
     Software = 70,
     /// The configuration is wrong.
     Configuration = 78,
+    /// Somebody pressed Ctrl-C (128 + SIGINT, as shells tell it).
+    Interrupted = 130,
 }
 
 impl From<Exit> for ExitCode {

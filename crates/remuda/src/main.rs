@@ -32,6 +32,7 @@ fn main() -> ExitCode {
         Command::Build(args) => commands::build::run(&args),
         Command::Dev(args) => commands::dev::run(&args),
         Command::Ctl(args) => commands::ctl::run(&args),
+        Command::Load(args) => commands::load::run(&args),
         Command::Completions { shell } => commands::describe::completions(shell),
         Command::Man { folder } => commands::describe::man(folder.as_deref()),
         Command::Worker => commands::worker::run(),

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod ctl;
+mod load;
 mod project;
 mod settings;
 
@@ -8,6 +9,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 pub(crate) use ctl::{CtlAction, CtlArgs};
+pub(crate) use load::{CompareArgs, LoadAction, LoadArgs, SendArgs};
 pub(crate) use project::{BuildArgs, DevArgs, NewArgs, Template};
 pub(crate) use settings::SettingFlags;
 
@@ -41,6 +43,9 @@ pub(crate) enum Command {
     /// Ask or order a running server
     #[command(after_help = ctl::HELP)]
     Ctl(CtlArgs),
+    /// Send load to a server and tell how it fared, or compare two such runs
+    #[command(after_help = load::HELP)]
+    Load(Box<LoadArgs>),
     /// Print the completions of a shell
     Completions {
         /// Which shell

@@ -7,6 +7,7 @@ pub(crate) mod ctl;
 pub(crate) mod describe;
 pub(crate) mod dev;
 pub(crate) mod effective;
+pub(crate) mod load;
 pub(crate) mod new;
 pub(crate) mod serve;
 pub(crate) mod worker;

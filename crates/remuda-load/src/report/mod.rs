@@ -1,0 +1,234 @@
+//! What a run has come to, for people and for programs.
+//!
+//! Purpose: a [`Report`] is all that is told of a run; text, JSON and HTML are views of it.
+//! Owner: whoever asked for the run. Invariant: a report that was written can be read again
+//! and shows the same, and what came from outside is escaped wherever it is shown.
+
+mod encode;
+mod html;
+mod number;
+mod page;
+mod svg;
+mod text;
+
+use std::collections::BTreeMap;
+
+pub use encode::{Encoded, HistogramError, decode};
+pub use html::html;
+pub(crate) use number::{milliseconds, percent, short};
+use serde::{Deserialize, Serialize};
+pub use text::text;
+
+use crate::{
+    record::{Figures, Row, Spread, Tally},
+    run::Outcome,
+    scenario::{Described, Scenario},
+    threshold::{self, Verdict},
+};
+
+/// Of the JSON; another number when a reader of this one would be wrong.
+pub const SCHEMA: u32 = 1;
+
+/// All of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    pub schema: u32,
+    pub tool: String,
+    /// RFC 3339.
+    pub started: String,
+    pub environment: Environment,
+    pub scenario: Described,
+    pub protocol: String,
+    pub threads: usize,
+    /// `plan`, `requests` or `interrupted`.
+    pub ended: String,
+    /// In flight when the run was interrupted; counted nowhere else.
+    pub unfinished: u64,
+    pub summary: Summary,
+    pub thresholds: Vec<Verdict>,
+    pub series: Vec<Row>,
+    pub histograms: Histograms,
+}
+
+/// Where the requests came from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Environment {
+    pub kernel: String,
+    pub cpu: String,
+    pub cpus: usize,
+}
+
+/// The run in figures; without its warm-up.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    pub all: Figures,
+    pub endpoints: Vec<Named>,
+    pub stages: Vec<Named>,
+    pub connections: u64,
+    pub connect_ms: Option<Spread>,
+    /// How much later than planned arrivals were sent: the load generator's own doing.
+    pub lag_ms: Option<Spread>,
+    /// One message for each kind of error.
+    pub examples: BTreeMap<String, String>,
+    pub generator: Generator,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Named {
+    pub name: String,
+    pub figures: Figures,
+}
+
+/// What the load generator itself has used.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Generator {
+    pub cpu_seconds: f64,
+    pub cpu_microseconds_per_request: f64,
+    /// CPU seconds per second of its busiest thread in its busiest full interval.
+    pub busiest: f64,
+}
+
+/// Distributions in microseconds: HdrHistogram V2, deflated, in base64.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Histograms {
+    pub unit: String,
+    pub all: HistogramsOf,
+    pub endpoints: BTreeMap<String, HistogramsOf>,
+    pub connect: Encoded,
+    pub lag: Encoded,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HistogramsOf {
+    pub latency: Encoded,
+    pub first_byte: Encoded,
+    pub failed: Encoded,
+}
+
+/// From this share of a core on, a thread of the load generator may be what is measured.
+const BUSY: f64 = 0.9;
+
+impl Report {
+    /// Tells a run, and judges it.
+    ///
+    /// # Errors
+    /// When a distribution cannot be written, which takes counts beyond all measure.
+    pub fn new(scenario: &Scenario, outcome: &Outcome) -> Result<Self, HistogramError> {
+        let book = &outcome.book;
+        let (all, over) = book.sum(None, None);
+        let names = || scenario.endpoints.iter().map(|endpoint| endpoint.name.clone());
+        let named = |name: String, endpoint, stage| {
+            let (tally, over) = book.sum(endpoint, stage);
+            Named { name, figures: tally.figures(over) }
+        };
+        let cpu_seconds: f64 = book.rows.iter().map(|row| row.cpu_seconds).sum();
+        let requests: u64 = book.rows.iter().map(|row| row.requests).sum();
+        let full = book.rows.iter().filter(|row| is_full(row, scenario.interval.as_secs_f64()));
+        let summary = Summary {
+            all: all.figures(over),
+            endpoints: names().enumerate().map(|(i, name)| named(name, Some(i), None)).collect(),
+            stages: scenario
+                .plan
+                .stages()
+                .iter()
+                .enumerate()
+                .map(|(i, stage)| named(stage.name.clone(), None, Some(i)))
+                .collect(),
+            connections: book.connect.len(),
+            connect_ms: Spread::of(&book.connect),
+            lag_ms: Spread::of(&book.lag),
+            examples: book
+                .examples
+                .iter()
+                .map(|(kind, example)| (kind.to_string(), example.clone()))
+                .collect(),
+            generator: Generator {
+                cpu_seconds,
+                cpu_microseconds_per_request: cpu_seconds * 1e6 / requests.max(1) as f64,
+                busiest: full.map(|row| row.busiest).fold(0.0, f64::max),
+            },
+        };
+        let endpoints = names().zip(&book.endpoints);
+        let histograms = Histograms {
+            unit: "microseconds".to_owned(),
+            all: HistogramsOf::new(&all)?,
+            endpoints: endpoints
+                .map(|(name, tally)| Ok((name, HistogramsOf::new(tally)?)))
+                .collect::<Result<_, _>>()?,
+            connect: encode::encode(&book.connect)?,
+            lag: encode::encode(&book.lag)?,
+        };
+        Ok(Self {
+            schema: SCHEMA,
+            tool: concat!("remuda load ", env!("CARGO_PKG_VERSION")).to_owned(),
+            started: humantime::format_rfc3339_seconds(outcome.started).to_string(),
+            environment: Environment::of_this_machine(),
+            scenario: Described::new(scenario),
+            protocol: outcome.protocol.to_owned(),
+            threads: outcome.threads,
+            ended: outcome.ended.name().to_owned(),
+            unfinished: outcome.unfinished,
+            summary,
+            thresholds: threshold::judge(scenario, book),
+            series: book.rows.clone(),
+            histograms,
+        })
+    }
+
+    /// What the reader should know before believing the figures.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let generator = &self.summary.generator;
+        if generator.busiest > BUSY {
+            warnings.push(format!(
+                "a thread of the load generator was busy for {:.0} % of a second: the figures may \
+                 be its own; use more threads, or another machine",
+                generator.busiest * 100.0
+            ));
+        }
+        if let Some(lag) = self.summary.lag_ms.as_ref().filter(|lag| lag.p99 > 5.0) {
+            warnings.push(format!(
+                "arrivals were sent late (p99 {:.1} ms): the load generator lacked CPU, and part of \
+                 the latency is its own",
+                lag.p99
+            ));
+        }
+        if self.ended == "interrupted" {
+            warnings.push(format!(
+                "the run was interrupted, with {} requests in flight",
+                self.unfinished
+            ));
+        }
+        warnings
+    }
+}
+
+/// Whether rates can be computed from a row; the last one may be short.
+pub(crate) fn is_full(row: &Row, interval_seconds: f64) -> bool {
+    row.seconds > interval_seconds * 0.9
+}
+
+impl HistogramsOf {
+    fn new(tally: &Tally) -> Result<Self, HistogramError> {
+        Ok(Self {
+            latency: encode::encode(&tally.latency)?,
+            first_byte: encode::encode(&tally.first_byte)?,
+            failed: encode::encode(&tally.failed)?,
+        })
+    }
+}
+
+impl Environment {
+    fn of_this_machine() -> Self {
+        let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+        let cpuinfo = read("/proc/cpuinfo");
+        let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name"));
+        let model = model.and_then(|line| line.split_once(':')).map(|(_, model)| model.trim());
+        Self {
+            kernel: format!("Linux {}", read("/proc/sys/kernel/osrelease").trim()),
+            cpu: model.unwrap_or(std::env::consts::ARCH).to_owned(),
+            cpus: std::thread::available_parallelism().map_or(1, usize::from),
+        }
+    }
+}

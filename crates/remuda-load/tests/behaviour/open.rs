@@ -1,0 +1,77 @@
+//! Arrivals, which wait for nobody.
+
+use std::sync::atomic::Ordering;
+
+use remuda_load::report::decode;
+
+use crate::{
+    report,
+    server::{Server, State},
+};
+
+#[test]
+fn as_many_arrive_as_planned() {
+    let server = Server::tcp();
+    let report = report(&server.url, "rate = 300\nduration = '1s'\nthreads = 2");
+    assert_eq!((report.summary.all.requests, server.requests()), (300, 300));
+    assert!((report.summary.all.rate - 300.0).abs() < 15.0, "{:?}", report.summary.all);
+}
+
+#[test]
+fn rates_rise_and_fall() {
+    let server = Server::tcp();
+    let text = "rate = 400\nramp_up = '500ms'\nduration = '500ms'\nramp_down = '500ms'\n\
+                interval = '500ms'";
+    let report = report(&server.url, text);
+    let stages: Vec<_> =
+        report.summary.stages.iter().map(|stage| stage.figures.requests as f64).collect();
+    // 100, 200, 100; what ends in the next stage counts there.
+    for (told, planned) in stages.iter().zip([100.0, 200.0, 100.0]) {
+        assert!((told - planned).abs() <= 15.0, "{stages:?}");
+    }
+    assert_eq!(stages.iter().sum::<f64>(), 400.0);
+}
+
+/// A server that stands still for a second delays all who arrive in it, and each by another
+/// part of it (fewer than a backlog holds: whoever finds it full tries again after a second
+/// of the kernel's own). Who waits for answers before it sends the next meets it but once.
+#[test]
+fn a_server_that_stands_still_is_charged_with_all_who_come() {
+    let slow = |text: &str| {
+        let server = Server::tcp();
+        server.state.freeze.store(true, Ordering::SeqCst);
+        let report = report(&server.url, text);
+        assert_eq!(report.summary.all.errors, 0, "{:?}", report.summary);
+        let latency = decode(&report.histograms.all.latency).unwrap();
+        let above = |micros| latency.count_between(micros, u64::MAX);
+        (above(100_000), above(500_000), latency)
+    };
+    let (most, half, latency) = slow("rate = 100\nduration = '2s'\nthreads = 1");
+    assert!((80..=130).contains(&most), "{most}");
+    assert!((40..=90).contains(&half), "{half}");
+    assert!(latency.value_at_quantile(0.99) > 900_000);
+    let (most, _, latency) = slow("users = 1\nduration = '2s'\nthink = '5ms'");
+    // Of some hundred; others may be the machine's.
+    assert!((1..=5).contains(&most), "{most}");
+    assert!(latency.value_at_quantile(0.9) < 100_000);
+}
+
+#[test]
+fn who_finds_no_room_is_dropped_and_counted() {
+    let server = Server::tcp();
+    let text = "rate = 100\nduration = '1s'\nmax_in_flight = 5\nthreads = 1";
+    let report = report(&format!("{}/slow/500", server.url), text);
+    let all = &report.summary.all;
+    assert_eq!(all.requests, 100);
+    assert_eq!(all.errors_by_kind.keys().collect::<Vec<_>>(), ["dropped"]);
+    assert_eq!(all.ok, server.requests());
+    assert!(State::get(&server.state.most_at_once) <= 5 && all.ok < 20, "{all:?}");
+}
+
+#[test]
+fn connections_are_reused() {
+    let server = Server::tcp();
+    let report = report(&server.url, "rate = 100\nduration = '1s'\nthreads = 1");
+    assert_eq!(report.summary.all.ok, 100);
+    assert!(server.connections() < 50, "{}", server.connections());
+}
