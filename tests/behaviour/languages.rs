@@ -84,6 +84,18 @@ async fn paths_bodies_and_errors_are_what_the_handler_makes_of_them() {
     }
 }
 
+/// What the default of `http.max_body` admits.
+#[tokio::test]
+async fn bodies_of_any_admitted_size_are_read() {
+    const SIZE: usize = 16 << 20;
+    for guest in [guests::PYTHON_HELLO, guests::JS_HELLO] {
+        let server = Server::of(guest).await;
+        let body = "0123456789abcdef".repeat(SIZE / 16);
+        let echo = server.send(Ask::post("/echo").body(body.clone())).await.ok();
+        assert!(echo == body, "{}: {} bytes of {SIZE}", guest.name, echo.len());
+    }
+}
+
 #[tokio::test]
 async fn heads_are_answered_and_other_methods_are_told_which_are_allowed() {
     for guest in [guests::PYTHON_HELLO, guests::JS_HELLO] {
