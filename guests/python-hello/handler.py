@@ -6,6 +6,7 @@ one of them raises ends the others.
 """
 
 import asyncio
+import sys
 import traceback
 
 import wit_world
@@ -25,16 +26,17 @@ class Handler(exports.Handler):
         try:
             return begin(response)
         except Exception:  # a header that only the server may set, a status that is none
-            return begin(failed())
+            return begin(failed("the response cannot be sent"))
 
 
-def complain(context):
+def log(context):
     """Logs what a task raised that nobody awaits; left to itself, the loop ends the instance."""
     if error := context.get("exception"):
+        print("ERROR web: a task failed that nobody awaits", file=sys.stderr)
         traceback.print_exception(error)
 
 
-asyncio.get_event_loop().call_exception_handler = complain
+asyncio.get_event_loop().call_exception_handler = log
 
 
 async def read(request):

@@ -9,6 +9,7 @@ import asyncio
 import inspect
 import json
 import re
+import sys
 import traceback
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote
@@ -104,10 +105,16 @@ class Rejection(Exception):
         return Response(problem, self.status, "application/problem+json", self.headers)
 
 
-def failed():
-    """The answer to a request whose function has raised; why is in the server's log."""
-    traceback.print_exc()
+def failed(what):
+    """The answer to a request that nobody else can answer."""
+    complain(what)
     return Rejection(500, "something went wrong").response()
+
+
+def complain(what):
+    """Says in the server's log, as an error, what has just been raised."""
+    print(f"ERROR web: {what}", file=sys.stderr)
+    traceback.print_exc()
 
 
 class App:
@@ -147,7 +154,7 @@ class App:
         except Rejection as rejection:
             return rejection.response()
         except Exception:
-            return failed()
+            return failed(f"{request.method} {request.path!r} failed")
 
     async def dispatch(self, request):
         # The server sends the head alone of what answers HEAD.
@@ -174,7 +181,7 @@ async def logged(coroutine):
     try:
         await coroutine
     except Exception:
-        traceback.print_exc()
+        complain("what was spawned failed")
 
 
 async def sleep(seconds):

@@ -11,7 +11,8 @@ async function answer(request) {
     if (response instanceof Response) return response;
     throw new TypeError(`the handler returned ${describe(response)}, which is no Response`);
   } catch (error) {
-    console.error(error);
+    // Its first word is its level in the server's log.
+    console.error("ERROR handler:", error);
     return new Response("something went wrong\n", { status: 500 });
   }
 }
