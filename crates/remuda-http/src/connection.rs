@@ -7,6 +7,7 @@
 //! neither, but when its client takes nothing for `response_idle_timeout`, or has gone; no
 //! more idle connections are kept than `max_keep_alive`.
 
+mod ending;
 mod framing;
 mod http2_frames;
 mod keep_alive;

@@ -16,6 +16,7 @@ use tokio::{
 
 use super::{
     ConnectionState,
+    ending::Ending,
     framing::{Framing, Refusal},
     http2_frames::GOAWAY,
 };
@@ -40,15 +41,7 @@ pub(super) struct Tracked {
     flush_waits: bool,
     /// The socket itself is waited for, and not something before it.
     listens: bool,
-    shutdown: Shutdown,
-}
-
-/// How far the end of the connection is.
-enum Shutdown {
-    NotBegun,
-    /// The client knows; what it still sends is thrown away until this is over, lest the
-    /// kernel reset the connection and the client lose the answer (RFC 9112, section 9.6).
-    Lingers(Pin<Box<Sleep>>),
+    ending: Ending,
 }
 
 /// Why nothing more is read.
@@ -63,9 +56,6 @@ enum Refused {
 /// still reads or has closed the socket shows in nothing before it is written to; those who
 /// do the first (`nc -N`) get what a guest answers at once.
 const HALF_CLOSED: Duration = Duration::from_millis(30);
-
-/// How long a client that was answered before it had sent everything may go on sending.
-const LINGER: Duration = Duration::from_secs(5);
 
 /// The reason for which a connection of HTTP/2 ends that is flooded.
 pub(super) const HTTP2_FLOOD: &str = "http2_flood";
@@ -89,7 +79,7 @@ impl Tracked {
             half_closed: None,
             flush_waits: false,
             listens: false,
-            shutdown: Shutdown::NotBegun,
+            ending: Ending::NotBegun,
         }
     }
 
@@ -208,27 +198,8 @@ impl Tracked {
 impl Tracked {
     /// Says that nothing more comes, and waits for the client if it has yet to notice.
     fn end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        loop {
-            match &mut self.shutdown {
-                Shutdown::NotBegun => {
-                    ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
-                    if !self.may_still_receive() {
-                        return Poll::Ready(Ok(()));
-                    }
-                    self.shutdown = Shutdown::Lingers(Box::pin(sleep(LINGER)));
-                }
-                Shutdown::Lingers(over) => {
-                    let mut space = [MaybeUninit::uninit(); PIECE];
-                    let mut piece = ReadBuf::uninit(&mut space);
-                    let read = Pin::new(&mut self.stream).poll_read(cx, &mut piece);
-                    let has_ended = read.is_ready() && piece.filled().is_empty();
-                    if has_ended || over.as_mut().poll(cx).is_ready() {
-                        return Poll::Ready(Ok(()));
-                    }
-                    ready!(read)?;
-                }
-            }
-        }
+        let may_send = self.may_still_receive();
+        self.ending.poll(&mut self.stream, may_send, cx)
     }
 
     /// Whether the client may be amid a request, or has sent what nobody will read.
