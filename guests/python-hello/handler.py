@@ -1,14 +1,19 @@
 """Joins `app` to `wasi:http/handler@0.3`.
 
 Owner: the project; a handler's author rarely has to look here. Invariant: the response begins
-before its body is written, and several requests may be under way at the same time.
+before its body is written, several requests may be under way at the same time, and nothing that
+one of them raises ends the others.
 """
+
+import asyncio
+import sys
+import traceback
 
 import wit_world
 from app import app
 from componentize_py_async_support import spawn
 from componentize_py_types import Ok
-from web import Request, Response
+from web import Request, Response, failed
 from wit_world import exports
 from wit_world.imports import wasi_http_types as http
 
@@ -17,7 +22,21 @@ CHUNK = 64 * 1024
 
 class Handler(exports.Handler):
     async def handle(self, request: http.Request) -> http.Response:
-        return begin(await app(await read(request)))
+        response = await app(await read(request))
+        try:
+            return begin(response)
+        except Exception:  # a header that only the server may set, a status that is none
+            return begin(failed("the response cannot be sent"))
+
+
+def log(context):
+    """Logs what a task raised that nobody awaits; left to itself, the loop ends the instance."""
+    if error := context.get("exception"):
+        print("ERROR web: a task failed that nobody awaits", file=sys.stderr)
+        traceback.print_exception(error)
+
+
+asyncio.get_event_loop().call_exception_handler = log
 
 
 async def read(request):

@@ -1,37 +1,63 @@
 """Routes to functions: as much of a web framework as a handler needs.
 
 Owner: the project; change it at will. Invariant: it imports nothing that only exists inside a
-component, but for what `sleep` and `spawn` do there; and a function that raises fails its request
-alone, not the others of the instance.
+component, but for what `sleep` and `spawn` do there; and a function that raises, or returns what
+cannot be sent, fails its request alone, not the others of the instance.
 """
 
 import asyncio
 import inspect
 import json
 import re
+import sys
 import traceback
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote
 
 try:
-    from componentize_py_async_support import spawn
+    from componentize_py_async_support import spawn as start
     from wit_world.imports import monotonic_clock
 except ImportError:  # a test
     monotonic_clock = None
 
-    def spawn(coroutine):
-        """Goes on with it after the response."""
+    def start(coroutine):
         tasks.add(task := asyncio.ensure_future(coroutine))
         task.add_done_callback(tasks.discard)
 
     tasks = set()
+
+NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+NOT_IN_A_VALUE = re.compile(r"[\0-\x08\n-\x1f\x7f]")
+
+
+class Values(dict):
+    """Values by name. Of a name that comes several times, `query["tag"]` is the last value, and
+    `query.all("tag")` has them all."""
+
+    def __init__(self, pairs=()):
+        pairs = list(pairs)
+        super().__init__(pairs)
+        self.pairs = pairs
+
+    def all(self, name):
+        return [value for other, value in self.pairs if other == name]
+
+
+def joined(pairs):
+    """Headers by lower-case name; those that come several times are one list (RFC 9110, 5.3)."""
+    headers = {}
+    for name, value in pairs:
+        name = name.lower()
+        separator = "; " if name == "cookie" else ", "
+        headers[name] = headers[name] + separator + value if name in headers else value
+    return headers
 
 
 @dataclass
 class Request:
     method: str
     path: str
-    query: dict = field(default_factory=dict)
+    query: Values = field(default_factory=Values)
     headers: dict = field(default_factory=dict)
     body: bytes = b""
 
@@ -39,8 +65,8 @@ class Request:
     def of(cls, method, target, headers=(), body=b""):
         """A request for `/path?query`; of header names only the lower case counts."""
         path, _, query = target.partition("?")
-        headers = {name.lower(): value for name, value in headers}
-        return cls(method, unquote(path), dict(parse_qsl(query)), headers, body)
+        query = Values(parse_qsl(query, keep_blank_values=True))
+        return cls(method, unquote(path), query, joined(headers), body)
 
     def json(self):
         """The body; raises a `Rejection` when it is no JSON."""
@@ -60,18 +86,35 @@ class Response:
             self.body, known = json.dumps(body).encode() + b"\n", "application/json"
         self.status = status
         self.headers = [("content-type", content_type or known), *headers]
+        for name, value in self.headers:
+            # Else a value from outside could add headers, or a body, of its own.
+            if not NAME.fullmatch(name) or NOT_IN_A_VALUE.search(value):
+                raise ValueError(f"not a header: {name!r}: {value!r}")
 
 
 class Rejection(Exception):
     """Raise it to answer with an error."""
 
-    def __init__(self, status, detail):
+    def __init__(self, status, detail, headers=()):
         super().__init__(detail)
         self.status = status
+        self.headers = headers
 
     def response(self):
         problem = {"status": self.status, "detail": str(self)}
-        return Response(problem, self.status, "application/problem+json")
+        return Response(problem, self.status, "application/problem+json", self.headers)
+
+
+def failed(what):
+    """The answer to a request that nobody else can answer."""
+    complain(what)
+    return Rejection(500, "something went wrong").response()
+
+
+def complain(what):
+    """Says in the server's log, as an error, what has just been raised."""
+    print(f"ERROR web: {what}", file=sys.stderr)
+    traceback.print_exc()
 
 
 class App:
@@ -107,24 +150,38 @@ class App:
     async def __call__(self, request):
         try:
             answer = await self.dispatch(request)
+            return answer if isinstance(answer, Response) else Response(answer)
         except Rejection as rejection:
             return rejection.response()
         except Exception:
-            traceback.print_exc()  # into the server's log
-            return Rejection(500, "something went wrong").response()
-        return answer if isinstance(answer, Response) else Response(answer)
+            return failed(f"{request.method} {request.path!r} failed")
 
     async def dispatch(self, request):
-        allowed = []
+        # The server sends the head alone of what answers HEAD.
+        wanted = "GET" if request.method == "HEAD" else request.method
+        allowed = set()
         for method, pattern, function in self.routes:
             if match := pattern.fullmatch(request.path):
-                if method == request.method:
+                if method == wanted:
                     answer = function(request, **match.groupdict())
                     return await answer if inspect.isawaitable(answer) else answer
-                allowed.append(method)
+                allowed |= {method, "HEAD"} if method == "GET" else {method}
         if allowed:
-            raise Rejection(405, f"allowed here: {', '.join(sorted(set(allowed)))}")
+            allow = ", ".join(sorted(allowed))
+            raise Rejection(405, f"allowed here: {allow}", [("allow", allow)])
         raise Rejection(404, "there is nothing here")
+
+
+def spawn(coroutine):
+    """Goes on with it after the response. What it raises is in the server's log."""
+    start(logged(coroutine))
+
+
+async def logged(coroutine):
+    try:
+        await coroutine
+    except Exception:
+        complain("what was spawned failed")
 
 
 async def sleep(seconds):

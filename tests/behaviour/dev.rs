@@ -122,9 +122,46 @@ async fn settings_are_followed_without_a_build() {
     dev.edit("remuda.toml", "path = ", "paht = ");
     dev.wait_for("paht", 1).await;
     dev.wait_for("the server refused", 1).await;
+    wait_for_a_page_with(&dev, "paht").await;
     assert_eq!(dev.send(Ask::get("/")).await.status, 404);
     dev.edit("remuda.toml", "paht = \"/elsewhere\"", "path = \"/\"");
     dev.wait_for_body(HELLO).await;
+    wait_for_no_page(&dev).await;
+}
+
+#[tokio::test]
+async fn a_start_that_fails_is_shown_too() {
+    const START: &str = "
+        #[remuda_sdk::startup]
+        async fn start() -> remuda_sdk::Result<()> {
+            match std::env::var_os(\"REFUSE\") {
+                Some(_) => Err(remuda_sdk::Error::internal(\"refused to start\")),
+                None => Ok(()),
+            }
+        }
+    ";
+    let mut dev = Dev::begin("rust", "dev-startup", |text| text.to_owned() + START).await;
+    dev.wait_until_it_serves().await;
+    dev.edit("remuda.toml", "path = \"/\"", "path = \"/\"\nenv = { REFUSE = \"x\" }");
+    wait_for_a_page_with(&dev, "startup").await;
+    assert_eq!(dev.send(Ask::get("/")).await.ok(), HELLO);
+    dev.edit("remuda.toml", "REFUSE", "OTHER");
+    wait_for_no_page(&dev).await;
+}
+
+async fn wait_for_a_page_with(dev: &Dev, text: &str) {
+    wait::until_async("the page", async || {
+        let page = seen_by_a_browser(dev).await;
+        (page.status == 500 && page.text().contains(text)).then_some(())
+    })
+    .await;
+}
+
+async fn wait_for_no_page(dev: &Dev) {
+    wait::until_async("the page to go", async || {
+        (seen_by_a_browser(dev).await.status == 200).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

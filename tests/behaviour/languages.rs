@@ -1,6 +1,9 @@
 //! Handlers in Python, JavaScript and C run with the default settings.
 
-use std::time::{Duration, Instant};
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 use futures_util::future::join_all;
 use remuda_tests::{
@@ -79,6 +82,120 @@ async fn paths_bodies_and_errors_are_what_the_handler_makes_of_them() {
         assert_eq!(server.get("/nowhere").await.status, 404);
         assert_eq!(server.get("/echo").await.status, 405);
     }
+}
+
+/// What the default of `http.max_body` admits.
+#[tokio::test]
+async fn bodies_of_any_admitted_size_are_read() {
+    const SIZE: usize = 16 << 20;
+    for guest in [guests::PYTHON_HELLO, guests::JS_HELLO] {
+        let server = Server::of(guest).await;
+        let body = "0123456789abcdef".repeat(SIZE / 16);
+        let echo = server.send(Ask::post("/echo").body(body.clone())).await.ok();
+        assert!(echo == body, "{}: {} bytes of {SIZE}", guest.name, echo.len());
+    }
+}
+
+#[tokio::test]
+async fn heads_are_answered_and_other_methods_are_told_which_are_allowed() {
+    for guest in [guests::PYTHON_HELLO, guests::JS_HELLO] {
+        let server = Server::of(guest).await;
+        let head = server.send(Ask::head("/")).await;
+        assert_eq!((head.status.as_u16(), &*head.text()), (200, ""), "{}", guest.name);
+        for (target, ask, allow) in [
+            ("/", Ask::post("/"), "GET, HEAD"),
+            ("/echo", Ask::get("/echo"), "POST"),
+            ("/echo", Ask::head("/echo"), "POST"),
+        ] {
+            let reply = server.send(ask).await;
+            assert_eq!((reply.status.as_u16(), reply.header("allow")), (405, allow), "{target}");
+        }
+    }
+}
+
+/// What may go wrong in a handler in Python, each by itself.
+const FAULTS: &str = r#"
+import asyncio
+import gc
+
+asked = 0
+
+
+@app.get("/count")
+async def count(request):
+    global asked
+    asked += 1
+    return str(asked)
+
+
+@app.get("/object")
+async def return_an_object(request):
+    return {"x": object()}
+
+
+@app.get("/header")
+async def split_the_head(request):
+    return web.Response("x", headers=[("x-a", "b\r\nset-cookie: x")])
+
+
+@app.get("/forbidden")
+async def set_what_is_the_servers(request):
+    return web.Response("x", headers=[("connection", "close")])
+
+
+@app.get("/status")
+async def answer_with_no_status(request):
+    return web.Response("x", status=7)
+
+
+async def work(what):
+    await web.sleep(0.01)
+    raise ValueError(what)
+
+
+@app.get("/later")
+async def fail_later(request):
+    web.spawn(work("spawned"))
+    return "fine"
+
+
+@app.get("/task")
+async def forget_a_task(request):
+    asyncio.create_task(work("forgotten"))
+    await web.sleep(0.1)
+    gc.collect()  # what raised it and what was raised hold each other
+    return "fine"
+"#;
+
+#[tokio::test]
+async fn what_fails_in_python_fails_alone() {
+    let mut new = Cli::remuda("new faults --template python");
+    let _ = new.run().await.succeeded();
+    let source = new.path("faults/app.py");
+    let text = fs::read_to_string(&source).expect("a source");
+    fs::write(&source, text + FAULTS).expect("written");
+    let config = new.path("faults/remuda.toml");
+    let mut build = new.then("build faults").with_tools();
+    let _ = build.run().await.succeeded();
+    let server = Server::builder().flag("--config", config).start().await;
+
+    assert_eq!(server.get("/count").await.ok(), "1");
+    let mut waiting = server.connect().await;
+    let waiting = tokio::spawn(async move { waiting.get("/sleep/1500").await });
+    for fault in ["/object", "/header", "/forbidden", "/status"] {
+        let reply = server.get(fault).await;
+        let told = (reply.status.as_u16(), reply.header("content-type"));
+        assert_eq!(told, (500, "application/problem+json"), "{fault}");
+    }
+    for fault in ["/later", "/task"] {
+        assert_eq!(server.get(fault).await.ok(), "fine", "{fault}");
+    }
+    assert_eq!(waiting.await.expect("no panic").ok(), "slept 1500 ms\n");
+    for why in ["not JSON serializable", "not a header", "Forbidden", "spawned", "forgotten"] {
+        let said = || server.printed().iter().any(|line| line.message().contains(why));
+        wait::until(why, || said().then_some(())).await;
+    }
+    assert_eq!(server.get("/count").await.ok(), "2", "in the same instance");
 }
 
 #[tokio::test]

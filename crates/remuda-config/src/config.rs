@@ -225,6 +225,8 @@ pub enum OriginScheme {
 pub struct Log {
     pub format: LogFormat,
     pub level: LogLevel,
+    /// Of what guests print.
+    pub guest_level: LogLevel,
     pub access: AccessLog,
 }
 

@@ -179,6 +179,10 @@ pub const KEYS: &[Key] = &[
     Key::new("log.level", "Least severe log line: error, warn, info or debug")
         .value("LEVEL", "info")
         .flag("log-level", &[]),
+    // All of it: what is not wanted is better not printed, for that costs the guest a call.
+    Key::new("log.guest_level", "Least severe line of what guests print: error, warn, info or debug")
+        .value("LEVEL", "debug")
+        .flag("log-guest-level", &[]),
     Key::new("log.access", "A line for every request: off, common or json")
         .value("FORMAT", "off")
         .flag("access-log", &[]),

@@ -22,7 +22,14 @@ const DEFAULT_FILE: &str = "remuda.toml";
 
 /// Gathers all sources of settings and validates them.
 pub(crate) fn load(args: ServeArgs) -> Result<Loaded, Failure> {
-    let file = read_file(args.config.as_deref(), args.component.is_none())?;
+    let notice = notice::read()?;
+    let mut file = read_file(args.config.as_deref(), args.component.is_none())?;
+    if notice.is_some()
+        && let Some((_, text)) = &mut file
+        && let Some(served) = notice::served()
+    {
+        *text = served;
+    }
     let base_dir = env::current_dir().map_err(|error| {
         Failure::new(Exit::Configuration, format!("failed to find the current folder: {error}"))
     })?;
@@ -43,7 +50,7 @@ pub(crate) fn load(args: ServeArgs) -> Result<Loaded, Failure> {
         .map_err(|errors| Failure::new(Exit::Configuration, errors.to_string()))?;
     check_mounts(&loaded.config)?;
     identity::read(&mut loaded)?;
-    loaded.config.notice = notice::read()?;
+    loaded.config.notice = notice;
     Ok(loaded)
 }
 

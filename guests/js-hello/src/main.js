@@ -7,9 +7,16 @@ addEventListener("fetch", (event) => event.respondWith(answer(event.request)));
 
 async function answer(request) {
   try {
-    return await handle(request, Object.fromEntries(getEnvironment()));
+    const response = await handle(request, Object.fromEntries(getEnvironment()));
+    if (response instanceof Response) return response;
+    throw new TypeError(`the handler returned ${describe(response)}, which is no Response`);
   } catch (error) {
-    console.error(error);
+    // Its first word is its level in the server's log.
+    console.error("ERROR handler:", error);
     return new Response("something went wrong\n", { status: 500 });
   }
+}
+
+function describe(value) {
+  return JSON.stringify(value) ?? String(value);
 }

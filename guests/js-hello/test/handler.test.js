@@ -23,3 +23,14 @@ test("what is not there", async () => {
   assert.equal((await ask("GET", "/nowhere")).status, 404);
   assert.equal((await ask("GET", "/echo")).status, 405);
 });
+
+test("other methods", async () => {
+  assert.equal((await ask("HEAD", "/")).status, 200);
+  assert.equal((await ask("HEAD", "/echo")).headers.get("allow"), "POST");
+  assert.equal((await ask("POST", "/")).headers.get("allow"), "GET, HEAD");
+});
+
+test("what makes no sense", async () => {
+  assert.equal((await ask("GET", "/hello/%zz")).status, 400);
+  assert.equal((await ask("GET", "/sleep/abc")).status, 400);
+});

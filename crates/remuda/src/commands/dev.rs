@@ -102,7 +102,7 @@ struct Dev<'a> {
 /// What is under way.
 enum Task {
     Build { job: Job, started: Instant, configuration_changed: bool },
-    Reload { job: Job, started: Instant, is_notice: bool },
+    Reload { job: Job, started: Instant, is_notice: bool, configuration: Option<String> },
 }
 
 /// Exit codes of `remuda serve` with which no change of the sources helps.
@@ -197,9 +197,10 @@ impl Dev<'_> {
                 });
                 self.tell(said)
             }
-            Task::Reload { started, is_notice, .. } if status.success() => {
+            Task::Reload { started, is_notice, configuration, .. } if status.success() => {
                 if !is_notice {
                     self.served = fs::read(self.project.component()).ok();
+                    self.keep(configuration.as_deref())?;
                     say(&format!("dev: reloaded in {:.1?}", started.elapsed()));
                 }
                 Ok(())
@@ -236,6 +237,7 @@ impl Dev<'_> {
     }
 
     fn serve(&mut self) -> Result<(), Failure> {
+        self.keep(self.configuration().as_deref())?;
         let server = Server::start(&self.project, self.args, &self.private);
         self.server = Some(server.map_err(failed("start the server"))?);
         Ok(())
@@ -243,8 +245,18 @@ impl Dev<'_> {
 
     fn reload(&mut self, started: Instant, is_notice: bool) -> Result<(), Failure> {
         let job = self.private.reload().map_err(failed("order a reload"))?;
-        self.task = Some(Task::Reload { job, started, is_notice });
+        let configuration = self.configuration();
+        self.task = Some(Task::Reload { job, started, is_notice, configuration });
         Ok(())
+    }
+
+    /// What `remuda.toml` says now.
+    fn configuration(&self) -> Option<String> {
+        fs::read_to_string(self.project.folder().join(CONFIGURATION)).ok()
+    }
+
+    fn keep(&self, configuration: Option<&str>) -> Result<(), Failure> {
+        self.private.set_served(configuration).map_err(failed("keep the configuration"))
     }
 
     /// A component that cannot be served gives way to the one before.

@@ -1,16 +1,21 @@
 //! What `remuda dev` tells the server that it keeps: that there is such a thing, and whether the
 //! last build failed.
 //!
-//! Owner: the variable `REMUDA_DEV`, which names a file. Invariant: the file holds the reason of a
+//! Owner: the variable `REMUDA_DEV`, which names a file. Invariants: the file holds the reason of a
 //! build that failed, or is not there; it is read when the configuration is, so that a reload is
-//! what makes the workers know it.
+//! what makes the workers know it. A reload that brings a reason does not fail for what it is
+//! about: the file beside it with the extension of [`SERVED`] is the text of the configuration
+//! that was served last, and read in place of the project's.
 
-use std::{env, fs, io::ErrorKind};
+use std::{env, fs, io::ErrorKind, path::Path};
 
 use crate::exit::{Exit, Failure};
 
 /// Names the file.
 pub(crate) const VARIABLE: &str = "REMUDA_DEV";
+
+/// The extension of what was served last.
+pub(crate) const SERVED: &str = "toml";
 
 /// Whether this server is one of `remuda dev`.
 pub(crate) fn is_for_development() -> bool {
@@ -31,4 +36,9 @@ pub(super) fn read() -> Result<Option<String>, Failure> {
             Err(Failure::new(Exit::Configuration, message))
         }
     }
+}
+
+/// The configuration that was served before something went wrong, if `remuda dev` has kept it.
+pub(super) fn served() -> Option<String> {
+    fs::read_to_string(Path::new(&env::var_os(VARIABLE)?).with_extension(SERVED)).ok()
 }

@@ -57,10 +57,16 @@ impl Private {
     pub(super) fn set_notice(&self, reason: Option<&str>) -> io::Result<()> {
         match reason {
             Some(reason) => fs::write(self.notice(), reason),
-            None => match fs::remove_file(self.notice()) {
-                Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-                _ => Ok(()),
-            },
+            None => remove(&self.notice()),
+        }
+    }
+
+    /// Keeps the configuration that is served, for reloads that bring a notice.
+    pub(super) fn set_served(&self, configuration: Option<&str>) -> io::Result<()> {
+        let place = self.notice().with_extension(notice::SERVED);
+        match configuration {
+            Some(text) => fs::write(place, text),
+            None => remove(&place),
         }
     }
 
@@ -76,6 +82,14 @@ impl Drop for Private {
     fn drop(&mut self) {
         // What cannot be removed is in a folder for temporary files.
         let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Removes a file that need not be there.
+fn remove(file: &Path) -> io::Result<()> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 
