@@ -7,6 +7,7 @@
 
 use std::{
     net::SocketAddr,
+    slice,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -29,6 +30,9 @@ const PIECE: usize = 64 * 1024;
 /// Bytes at the end of a response that tell whether it is the usual one.
 const END: usize = 8;
 
+/// Of a client whose request failed.
+const PAUSE: Duration = Duration::from_millis(10);
+
 /// What is asked over and over.
 #[derive(Clone)]
 pub(crate) struct Target {
@@ -43,6 +47,8 @@ pub(crate) struct Target {
 /// All requests of one run.
 pub(crate) struct Outcome {
     pub(crate) latencies_micros: Vec<f64>,
+    /// Requests that were not answered, or with something else.
+    pub(crate) errors: usize,
     pub(crate) elapsed: Duration,
 }
 
@@ -50,6 +56,10 @@ impl Outcome {
     pub(crate) fn percentile(&self, part: f64) -> f64 {
         let last = self.latencies_micros.len().saturating_sub(1);
         self.latencies_micros.get((last as f64 * part) as usize).copied().unwrap_or(f64::NAN)
+    }
+
+    pub(crate) fn millis(&self, part: f64) -> f64 {
+        self.percentile(part) / 1e3
     }
 
     pub(crate) fn per_second(&self) -> f64 {
@@ -95,32 +105,47 @@ impl Target {
 
     /// Loads it for `duration`; latencies come sorted. Requests that are under way at its end
     /// are waited for.
+    ///
+    /// # Errors
+    /// When none was answered.
     pub(crate) async fn load(&self, connections: usize, duration: Duration) -> Result<Outcome> {
-        let started = Instant::now();
-        let mut clients = JoinSet::new();
-        for _ in 0..connections {
-            clients.spawn(self.clone().client(started + duration));
-        }
-        let mut latencies_micros = Vec::new();
-        while let Some(client) = clients.join_next().await {
-            latencies_micros.extend(client??);
-        }
-        let elapsed = started.elapsed();
-        ensure!(!latencies_micros.is_empty(), "no request was answered");
-        latencies_micros.sort_by(f64::total_cmp);
-        Ok(Outcome { latencies_micros, elapsed })
+        Self::alternating(slice::from_ref(self), connections, duration).await
     }
 
-    async fn client(self, until: Instant) -> Result<Vec<f64>> {
-        let mut stream = self.connect().await?;
-        let mut buffer = vec![0; PIECE];
-        let mut latencies = Vec::new();
-        while Instant::now() < until {
-            let sent = Instant::now();
-            self.response(&mut stream, &mut buffer).await?;
-            latencies.push(sent.elapsed().as_secs_f64() * 1e6);
+    /// The same with callers who ask for one target after the other.
+    ///
+    /// # Errors
+    /// When nobody was answered.
+    pub(crate) async fn alternating(
+        targets: &[Self],
+        connections: usize,
+        duration: Duration,
+    ) -> Result<Outcome> {
+        let started = Instant::now();
+        let targets: Arc<[Self]> = targets.into();
+        let mut clients = JoinSet::new();
+        for _ in 0..connections {
+            clients.spawn(client(Arc::clone(&targets), started + duration));
         }
-        Ok(latencies)
+        let (mut latencies_micros, mut errors) = (Vec::new(), 0);
+        while let Some(client) = clients.join_next().await {
+            let (latencies, failed) = client?;
+            latencies_micros.extend(latencies);
+            errors += failed;
+        }
+        let elapsed = started.elapsed();
+        ensure!(!latencies_micros.is_empty(), "no request was answered, {errors} failed");
+        latencies_micros.sort_by(f64::total_cmp);
+        Ok(Outcome { latencies_micros, errors, elapsed })
+    }
+
+    /// Asks on a connection, which is made if there is none.
+    async fn ask(&self, stream: &mut Option<TcpStream>, buffer: &mut [u8]) -> Result<()> {
+        let stream = match stream {
+            Some(stream) => stream,
+            None => stream.insert(self.connect().await?),
+        };
+        self.response(stream, buffer).await
     }
 
     /// Sends the request, and reads the whole response to it.
@@ -167,6 +192,28 @@ impl Target {
         stream.set_nodelay(true)?;
         Ok(stream)
     }
+}
+
+/// Latencies in microseconds, and how many requests failed.
+async fn client(targets: Arc<[Target]>, until: Instant) -> (Vec<f64>, usize) {
+    let (mut latencies, mut errors) = (Vec::new(), 0);
+    let (mut stream, mut buffer) = (None, vec![0; PIECE]);
+    for target in targets.iter().cycle() {
+        let sent = Instant::now();
+        if sent >= until {
+            break;
+        }
+        match target.ask(&mut stream, &mut buffer).await {
+            Ok(()) => latencies.push(sent.elapsed().as_secs_f64() * 1e6),
+            Err(_) => {
+                errors += 1;
+                stream = None;
+                // Lest one that refuses everybody is asked for nothing else.
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+    (latencies, errors)
 }
 
 fn request(path: &str) -> Vec<u8> {

@@ -1,33 +1,54 @@
 //! The same work for several servers, side by side in one run.
 //!
 //! Purpose: a figure is only worth something beside another one from the same minutes on
-//! the same machine. Each round starts every server in turn, loads it over loopback, and
-//! reads from /proc what all its processes spent. Printed are the medians of all rounds. What
-//! is not installed is named as skipped.
+//! the same machine. Each round starts every server in turn, gives it a [work](works::Work) over
+//! loopback, and reads from /proc what all its processes spent. Told are the medians of all
+//! rounds, on the terminal, as JSON and as docs/performance.md. What is not installed is named
+//! as skipped. Invariant: whatever was started has ended when this ends, Ctrl-C included.
+//!
+//! `Options` → `Bench` → `Work` → `Contender` → `Running` → `Sample` → `Table` → `Report`.
 //!
 //! ```text
-//! cargo run --release -p remuda-benches --bin compare -- text --rounds 5 --seconds 3
+//! cargo xtask bench                       # builds all it takes, then
+//! target/release/compare run text knee    # only these works
+//! target/release/compare render target/bench/figures.json
 //! ```
 
-#![allow(clippy::print_stdout, reason = "the tables are what this program is for")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "the tables are its purpose")]
 
-mod beside;
+mod against;
+mod arrivals;
+mod bench;
 mod contender;
-mod footprint;
 mod framing;
+mod lineup;
 mod load;
+mod machine;
+mod print;
 mod processes;
+mod progress;
+mod render;
+mod report;
 mod rounds;
-mod text;
+mod smoke;
+mod upstream;
 mod works;
 
-use std::{path::PathBuf, time::Duration};
+use std::{fs, path::PathBuf, process::ExitCode};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, bail};
 use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{
+    bench::{Bench, Options},
+    report::Report,
+    works::Work,
+};
 
 /// Compares servers side by side
 #[derive(Debug, Parser)]
+#[command(name = "compare")]
 struct Args {
     #[command(subcommand)]
     mode: Mode,
@@ -35,61 +56,84 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Mode {
-    /// CPU time per request of a 14-byte text
-    Text(text::TextArgs),
-    /// CPU time, throughput and latencies of short and long bodies, JSON and waiting
-    Works(works::WorksArgs),
-    /// Throughput and latencies of routes beside guests that burn
-    Beside(beside::BesideArgs),
-    /// Memory of idle workers, and the time until one is ready
-    Footprint(footprint::FootprintArgs),
+    /// Measure, and print a table for each work
+    Run(RunArgs),
+    /// Write docs/performance.md and its charts from what a run has written
+    ///
+    /// What stands between the markers `begin: rendered` and `end: rendered` is replaced; all
+    /// else on the page is written by hand and stays.
+    Render(render::RenderArgs),
+    /// Two builds of Remuda in turn, and whether the second is better or worse
+    Against(against::AgainstArgs),
 }
 
 #[derive(Debug, clap::Args)]
-struct Options {
-    /// How often each server is measured
-    #[arg(long, default_value_t = 5)]
-    rounds: usize,
-    /// Seconds of load per measurement
-    #[arg(long, default_value_t = 3)]
-    seconds: u64,
-    /// Only the servers whose name contains this
-    #[arg(long, default_value = "")]
-    only: String,
-    /// The `wasmtime` command, if there is one
-    #[arg(long, default_value = "wasmtime", env = "WASMTIME")]
-    wasmtime: PathBuf,
-    /// Folder of the commands `uvicorn` and `granian`, if they are there: what pip makes of
-    /// benches/peers/requirements.txt
-    #[arg(long, default_value = "target/peers/bin", env = "PEERS")]
-    peers: PathBuf,
-    /// Folder with the release binaries and the guests
-    #[arg(long, default_value = "target")]
-    target: PathBuf,
-}
-
-impl Options {
-    fn duration(&self) -> Duration {
-        Duration::from_secs(self.seconds)
-    }
-
-    fn release(&self, name: &str) -> PathBuf {
-        self.target.join("release").join(name)
-    }
-
-    /// The file of a guest, by an absolute path.
-    fn guest(&self, name: &str) -> PathBuf {
-        let path = self.target.join("guests").join(name);
-        std::path::absolute(&path).unwrap_or(path)
-    }
+struct RunArgs {
+    /// Only these works [default: all but hello and hash]
+    #[arg(value_enum)]
+    work: Vec<Work>,
+    #[command(flatten)]
+    options: Options,
+    /// Write all figures to this file, as `render` reads them
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<()> {
-    match Args::parse().mode {
-        Mode::Text(args) => text::run(&args).await,
-        Mode::Works(args) => works::run(&args).await,
-        Mode::Beside(args) => beside::run(&args).await,
-        Mode::Footprint(args) => footprint::run(&args).await,
+async fn main() -> ExitCode {
+    let mode = Args::parse().mode;
+    // Whoever is interrupted drops its servers, which ends them.
+    let result = tokio::select! {
+        result = run(mode) => result,
+        result = interrupted() => result,
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
     }
+}
+
+async fn run(mode: Mode) -> Result<()> {
+    match mode {
+        Mode::Run(args) => measure(args).await,
+        Mode::Render(args) => render::run(&args),
+        Mode::Against(args) => against::run(args).await,
+    }
+}
+
+async fn interrupted() -> Result<()> {
+    let (mut int, mut term) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::select! {
+        _ = int.recv() => {}
+        _ = term.recv() => {}
+    }
+    bail!("interrupted: nothing was written")
+}
+
+async fn measure(args: RunArgs) -> Result<()> {
+    if let Some(json) = &args.json {
+        // Better now than when all is measured.
+        let folder = json.parent().filter(|folder| !folder.as_os_str().is_empty());
+        folder
+            .map_or(Ok(()), fs::create_dir_all)
+            .and_then(|()| fs::OpenOptions::new().create(true).append(true).open(json).map(|_| ()))
+            .with_context(|| format!("failed to open {}; choose another --json", json.display()))?;
+    }
+    let is_smoke = args.options.smoke;
+    let bench = Bench::new(args.options).await?;
+    let works = if args.work.is_empty() { Work::usual() } else { args.work };
+    let mut report = Report::new(&bench);
+    for work in works {
+        let table = work.run(&bench).await?;
+        print::table(&table);
+        report.tables.push(table);
+    }
+    if let Some(json) = &args.json {
+        fs::write(json, report.to_json()?)
+            .with_context(|| format!("failed to write {}", json.display()))?;
+    }
+    if is_smoke { smoke::check(&report) } else { Ok(()) }
 }

@@ -10,12 +10,24 @@ pub(crate) fn cpu_time(root: u32) -> Result<Duration> {
     Ok(Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64))
 }
 
+/// `root` and everything below it.
+pub(crate) fn pids(root: u32) -> Result<Vec<u32>> {
+    let mut pids: Vec<u32> = tree(root)?.into_keys().collect();
+    pids.sort_unstable_by_key(|pid| (*pid != root, *pid));
+    Ok(pids)
+}
+
+/// Whether a process lives and is a server's: Python's `multiprocessing` starts helpers beside
+/// its workers that no reload replaces.
+pub(crate) fn works(pid: u32) -> bool {
+    let Ok(command) = fs::read(format!("/proc/{pid}/cmdline")) else { return false };
+    !command.is_empty() && !String::from_utf8_lossy(&command).contains("resource_tracker")
+}
+
 /// Memory in KiB, what is shared counted in parts (PSS, proc_pid_smaps(5)): of `root`, then of
 /// everything below it in the order of pids.
 pub(crate) fn memory(root: u32) -> Result<Vec<u64>> {
-    let mut pids: Vec<u32> = tree(root)?.into_keys().collect();
-    pids.sort_unstable_by_key(|pid| (*pid != root, *pid));
-    pids.into_iter().map(proportional).collect()
+    pids(root)?.into_iter().map(proportional).collect()
 }
 
 fn proportional(pid: u32) -> Result<u64> {

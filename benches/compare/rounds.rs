@@ -1,33 +1,116 @@
 //! Several rounds, each of which measures every contender in turn, and what is in their middle.
 
-use anyhow::Result;
+use std::time::Duration;
 
-use crate::{Options, contender::Contender};
+use anyhow::{Result, bail};
 
-/// The samples of each contender that could be measured, by its name.
-pub(crate) async fn run<S>(
-    options: &Options,
-    all: &[Contender],
-    measure: impl AsyncFn(&Contender) -> Result<S>,
-) -> Vec<(String, Vec<S>)> {
-    let chosen = all.iter().filter(|contender| contender.name.contains(&options.only));
-    let mut measured: Vec<(&Contender, Vec<S>)> = chosen.map(|it| (it, Vec::new())).collect();
-    for round in 0..options.rounds {
-        for (contender, samples) in &mut measured {
-            match measure(contender).await {
-                Ok(sample) => samples.push(sample),
-                Err(error) if round == 0 => println!("skipped {}: {error:#}", contender.name),
-                Err(error) => println!("failed {}: {error:#}", contender.name),
+use crate::{
+    bench::Bench,
+    contender::Contender,
+    report::{Absent, Chart, Column, Figure, Row, Table},
+};
+
+/// What nothing takes that goes on.
+const LONGEST: Duration = Duration::from_secs(120);
+
+/// What is told of a work.
+pub(crate) struct Head {
+    pub(crate) work: &'static str,
+    pub(crate) title: &'static str,
+    /// What is done and how to read the figures, as Markdown.
+    pub(crate) about: String,
+    /// Key, title, digits after the point.
+    pub(crate) columns: &'static [(&'static str, &'static str, usize)],
+    pub(crate) chart: Option<Chart>,
+    /// Rounds when nobody wants another number.
+    pub(crate) rounds: u32,
+}
+
+/// What one measurement found of a case; a figure that there is not is not a number.
+pub(crate) struct Sample {
+    /// What else tells rows of one server apart; may be empty.
+    pub(crate) case: String,
+    pub(crate) figures: Vec<f64>,
+    /// What no number tells.
+    pub(crate) note: String,
+}
+
+impl Sample {
+    pub(crate) fn new(case: &str, figures: Vec<f64>) -> Self {
+        Self { case: case.to_owned(), figures, note: String::new() }
+    }
+}
+
+/// Measures all contenders, round by round.
+pub(crate) async fn table(
+    bench: &Bench,
+    head: Head,
+    contenders: &[Contender],
+    measure: impl AsyncFn(&Contender) -> Result<Vec<Sample>>,
+) -> Table {
+    let (mut chosen, mut absent) = (Vec::new(), Vec::new());
+    for contender in contenders.iter().filter(|it| it.is_wanted(&bench.options)) {
+        match contender.missing() {
+            None => chosen.push((contender, Vec::new())),
+            Some(reason) => {
+                absent.push(Absent { server: contender.name.clone(), reason, is_installed: false })
             }
         }
     }
-    let named = measured.into_iter().filter(|(_, samples)| !samples.is_empty());
-    named.map(|(contender, samples)| (contender.name.clone(), samples)).collect()
+    let rounds = bench.options.rounds(head.rounds);
+    bench.progress.borrow_mut().begin(head.work, chosen.len() * rounds as usize);
+    for _ in 0..rounds {
+        for (contender, samples) in &mut chosen {
+            bench.progress.borrow_mut().next(&contender.name);
+            match bounded(measure(contender)).await {
+                Ok(sample) => samples.push(sample),
+                Err(error) => absent.push(Absent {
+                    server: contender.name.clone(),
+                    reason: format!("{error:#}"),
+                    is_installed: true,
+                }),
+            }
+        }
+    }
+    bench.progress.borrow().end();
+    let rows = chosen.iter().flat_map(|(contender, samples)| rows(&contender.name, samples, &head));
+    Table {
+        rows: rows.collect(),
+        work: head.work.to_owned(),
+        title: head.title.to_owned(),
+        about: head.about,
+        columns: head.columns.iter().map(|column| Column::new(*column)).collect(),
+        chart: head.chart,
+        rounds,
+        seconds: bench.options.duration().as_secs_f64(),
+        absent,
+    }
 }
 
-/// The figure of the middle sample.
-pub(crate) fn median<S>(samples: &[S], figure: impl Fn(&S) -> f64) -> f64 {
-    let mut figures: Vec<f64> = samples.iter().map(figure).collect();
-    figures.sort_by(f64::total_cmp);
-    figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
+/// A server that answers nobody must not hold up all others.
+async fn bounded<T>(measured: impl Future<Output = Result<T>>) -> Result<T> {
+    match tokio::time::timeout(LONGEST, measured).await {
+        Ok(result) => result,
+        Err(_) => bail!("it took longer than {LONGEST:?}"),
+    }
+}
+
+/// A row for each case, in the order of the first round.
+fn rows(server: &str, rounds: &[Vec<Sample>], head: &Head) -> Vec<Row> {
+    let first = rounds.first().map(Vec::as_slice).unwrap_or_default();
+    let row = |sample: &Sample| {
+        let same: Vec<&Sample> =
+            rounds.iter().flatten().filter(|other| other.case == sample.case).collect();
+        let figures = head.columns.iter().enumerate().filter_map(|(index, (key, ..))| {
+            let values = same.iter().filter_map(|sample| sample.figures.get(index).copied());
+            Some(((*key).to_owned(), Figure::of(values)?))
+        });
+        Row {
+            server: server.to_owned(),
+            case: sample.case.clone(),
+            figures: figures.collect(),
+            note: same.last().map(|sample| sample.note.clone()).unwrap_or_default(),
+        }
+    };
+    first.iter().map(row).collect()
 }

@@ -1,4 +1,5 @@
-//! The works of the comparison by hyper alone, on one thread; see guests/works.
+//! The works of the comparison by hyper alone, on one thread, with others for what burns; see
+//! guests/works.
 
 #[path = "../../guests/works/src/content.rs"]
 mod content;
@@ -52,6 +53,14 @@ async fn answer(request: Request<Incoming>, upstreams: Upstreams) -> Result<Answ
             response("text/plain", StreamBody::new(futures_util::stream::iter(pieces)).boxed())
         }
         "/echo" => response("application/octet-stream", request.into_body().boxed()),
+        "/burn" => {
+            // As one does in Rust: the event loop is nobody's to burn.
+            let query = request.uri().query().unwrap_or_default().to_owned();
+            match tokio::task::spawn_blocking(move || content::burn(&query)).await {
+                Ok(()) => response("text/plain", whole(Bytes::from_static(content::BURNT))),
+                Err(_) => refused(StatusCode::INTERNAL_SERVER_ERROR),
+            }
+        }
         "/wait" => wait(request.uri().query().unwrap_or_default(), upstreams).await,
         _ => refused(StatusCode::NOT_FOUND),
     })

@@ -67,6 +67,12 @@ async def echo(scope, receive, send):
         await send({"type": "http.response.body", "body": body, "more_body": more})
 
 
+async def burn(scope, receive, send):
+    # On the event loop: threads are nothing that ASGI brings along.
+    content.burn(int(scope["query_string"]))
+    await answer(send, b"text/plain", content.BURNT)
+
+
 async def wait(scope, receive, send):
     async with session.get(f"http://{scope['query_string'].decode()}/") as upstream:
         await answer(send, b"text/plain", await upstream.read())
@@ -76,4 +82,11 @@ async def unknown(scope, receive, send):
     await answer(send, b"text/plain", b"there is no such work\n", 404)
 
 
-WORKS = {"/text": text, "/json": document, "/stream": stream, "/echo": echo, "/wait": wait}
+WORKS = {
+    "/text": text,
+    "/json": document,
+    "/stream": stream,
+    "/echo": echo,
+    "/burn": burn,
+    "/wait": wait,
+}

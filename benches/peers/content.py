@@ -1,6 +1,7 @@
 """What every server of the comparison answers; the same as guests/works/src/content.rs."""
 
 TEXT = b"Hello, world!\n"
+BURNT = b"burnt\n"
 PIECE = 64 * 1024
 PIECES = 16
 RECORDS = 72
@@ -8,6 +9,12 @@ RECORDS = 72
 
 def piece() -> bytes:
     return b"x" * PIECE
+
+
+def burn(rounds: int):
+    for _ in range(rounds):
+        for _ in range(10_000):
+            pass
 
 
 def document() -> list[dict]:

@@ -53,6 +53,13 @@ async def echo(request: Request):
     return StreamingResponse(request.stream(), media_type="application/octet-stream")
 
 
+@app.get("/burn", response_class=PlainTextResponse)
+def burn(request: Request):
+    # No coroutine: FastAPI runs it in its pool of threads.
+    content.burn(int(request.url.query))
+    return content.BURNT.decode()
+
+
 @app.get("/wait", response_class=PlainTextResponse)
 async def wait(request: Request):
     async with app.state.session.get(f"http://{request.url.query}/") as upstream:

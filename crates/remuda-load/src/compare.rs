@@ -172,10 +172,44 @@ pub fn compare(
     })
 }
 
+/// How one figure is compared; by default less is better.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Judge {
+    pub figure: &'static str,
+    pub is_better_when_high: bool,
+    /// From 0 to 1, and compared by difference.
+    pub is_share: bool,
+    /// Relative changes below this are noise.
+    pub least: f64,
+}
+
 impl Figure {
     /// `None` when one of the runs does not have it.
     fn compare(&self, first: &[&Row], second: &[&Row], least: f64) -> Option<Compared> {
-        let (before, after) = ((self.of)(first)?, (self.of)(second)?);
+        let Self { name: figure, of, is_better_when_high, is_share } = *self;
+        Judge { figure, is_better_when_high, is_share, least }.compare(first, second, of)
+    }
+}
+
+impl Judge {
+    /// Values of intervals that lie beside each other, by their medians; `None` when there are
+    /// none, or none above zero to compare with.
+    #[must_use]
+    pub fn medians(&self, first: &[f64], second: &[f64]) -> Option<Compared> {
+        self.compare(first, second, |values| {
+            let mut values = values.to_vec();
+            values.sort_by(f64::total_cmp);
+            values.get(values.len() / 2).copied()
+        })
+    }
+
+    fn compare<T: Copy>(
+        &self,
+        first: &[T],
+        second: &[T],
+        of: impl Fn(&[T]) -> Option<f64>,
+    ) -> Option<Compared> {
+        let (before, after) = (of(first)?, of(second)?);
         let change = self.change(before, after)?;
         let mut random = fastrand::Rng::with_seed(0x5eed);
         let (mut one, mut other) = (Vec::new(), Vec::new());
@@ -183,7 +217,7 @@ impl Figure {
             .filter_map(|_| {
                 resample(first, &mut one, &mut random);
                 resample(second, &mut other, &mut random);
-                self.change((self.of)(&one)?, (self.of)(&other)?)
+                self.change(of(&one)?, of(&other)?)
             })
             .collect();
         changes.sort_by(f64::total_cmp);
@@ -191,7 +225,7 @@ impl Figure {
         let at = |share: f64| changes[(share * last as f64).round() as usize];
         let (low, high) = (at(TAIL), at(1.0 - TAIL));
         let agree = changes.iter().filter(|each| **each * change > 0.0).count();
-        let least = if self.is_share { LEAST_ERRORS } else { least };
+        let least = if self.is_share { LEAST_ERRORS } else { self.least };
         let is_sure = low > 0.0 || high < 0.0;
         let verdict = match (is_sure && change.abs() >= least, change > 0.0) {
             (false, _) => Change::Noise,
@@ -199,7 +233,7 @@ impl Figure {
             (true, _) => Change::Worse,
         };
         Some(Compared {
-            figure: self.name,
+            figure: self.figure,
             before,
             after,
             change,
@@ -219,7 +253,7 @@ impl Figure {
 }
 
 /// As many rows, in blocks of neighbours from anywhere.
-fn resample<'a>(rows: &[&'a Row], into: &mut Vec<&'a Row>, random: &mut fastrand::Rng) {
+fn resample<T: Copy>(rows: &[T], into: &mut Vec<T>, random: &mut fastrand::Rng) {
     let block = (rows.len() as f64).cbrt().round().max(1.0) as usize;
     into.clear();
     while into.len() < rows.len() {
@@ -303,6 +337,7 @@ impl Comparison {
             let show: fn(f64) -> String = match figure.figure {
                 "rate" => |value| format!("{}/s", short(value)),
                 "error_rate" => percent,
+                "cpu/request" => |micros| format!("{micros:.1} µs"),
                 _ => milliseconds,
             };
             let change = |value: f64| {

@@ -32,6 +32,10 @@ impl wasip2::exports::http::incoming_handler::Guest for Works {
                 }
             }),
             "/echo" => echo(&request, out),
+            "/burn" => {
+                content::burn(query);
+                answer(out, 200, "text/plain", |output| write(output, content::BURNT));
+            }
             "/wait" => wait(query, out),
             _ => answer(out, 404, "text/plain", |output| write(output, b"there is no such work\n")),
         }

@@ -15,6 +15,10 @@ fn app() -> Router {
         .post("/echo", async |request: Request| {
             response("application/octet-stream", request.into_body())
         })
+        .get("/burn", async |request: Request| {
+            content::burn(request.uri().query().unwrap_or_default());
+            response("text/plain", content::BURNT.to_vec().into())
+        })
         .get("/wait", wait)
 }
 

@@ -1,8 +1,13 @@
 //! What every server of the comparison answers, whatever it is written in.
 
+use std::hint::black_box;
+
 use serde::Serialize;
 
 pub(crate) const TEXT: &[u8] = b"Hello, world!\n";
+
+/// What is answered after a burn.
+pub(crate) const BURNT: &[u8] = b"burnt\n";
 
 /// Bytes of one piece of what is streamed.
 pub(crate) const PIECE: usize = 64 * 1024;
@@ -25,6 +30,15 @@ struct Record {
 
 pub(crate) fn piece() -> Vec<u8> {
     vec![b'x'; PIECE]
+}
+
+/// So many rounds of the same work, as the query says, however long they take.
+pub(crate) fn burn(query: &str) {
+    for _ in 0..query.parse().unwrap_or(0_u64) {
+        for step in 0..10_000 {
+            black_box(step);
+        }
+    }
 }
 
 /// Made anew for each request.

@@ -1,7 +1,7 @@
 //! The works of the comparison with `wasip3` alone.
 //!
-//! `/text`, `/json`, `/stream`, `/echo`, and `/wait?AUTHORITY`, which asks that upstream for its
-//! `/`. The same for 0.2 is works-p2, with the SDK works-sdk; other servers answer alike.
+//! `/text`, `/json`, `/stream`, `/echo`, `/burn?ROUNDS`, and `/wait?AUTHORITY`, which asks that
+//! upstream for its `/`. The same for 0.2 is works-p2, with the SDK works-sdk; other servers answer alike.
 
 mod content;
 
@@ -22,6 +22,10 @@ impl wasip3::exports::http::handler::Guest for Works {
             "/json" => Ok(whole("application/json", content::document())),
             "/stream" => Ok(stream()),
             "/echo" => Ok(echo(request)),
+            "/burn" => {
+                content::burn(query);
+                Ok(whole("text/plain", content::BURNT.to_vec()))
+            }
             "/wait" => wait(query).await,
             _ => {
                 let response = whole("text/plain", b"there is no such work\n".to_vec());

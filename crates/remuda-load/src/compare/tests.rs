@@ -90,6 +90,20 @@ fn intervals_cover_the_truth_as_often_as_they_say() {
 }
 
 #[test]
+fn medians_of_other_figures_are_judged_alike() {
+    let values = |center: f64| -> Vec<f64> {
+        (0..12).map(|slice| center * (1.0 + 0.01 * f64::from(slice % 3))).collect()
+    };
+    let judge = Judge { figure: "cpu/request", least: 0.05, ..Judge::default() };
+    let verdict =
+        |before, after| judge.medians(&values(before), &values(after)).map(|it| it.verdict);
+    assert_eq!(verdict(50.0, 60.0), Some(Change::Worse));
+    assert_eq!(verdict(60.0, 50.0), Some(Change::Better));
+    assert_eq!(verdict(50.0, 51.0), Some(Change::Noise));
+    assert_eq!(judge.medians(&[], &[]).map(|it| it.verdict), None);
+}
+
+#[test]
 fn more_errors_are_worse() {
     let (before, after) = (report(1, 30, 1.0, 0.001), report(2, 30, 1.0, 0.02));
     assert!(verdicts(&before, &after).contains(&("error_rate", Change::Worse)));

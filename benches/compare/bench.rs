@@ -1,0 +1,129 @@
+//! What a run is told, and what all its measurements share.
+//!
+//! Owner: the run. Invariant: files for servers lie in one folder, which goes with the run.
+
+use std::{cell::RefCell, fs, path::PathBuf, time::Duration};
+
+use anyhow::{Context as _, Result};
+use tempfile::TempDir;
+
+use crate::{progress::Progress, upstream::Upstream};
+
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Options {
+    /// How often each server is measured [default: 3; less for the long works]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) rounds: Option<u32>,
+    /// Seconds of load per measurement
+    #[arg(long, default_value_t = 1.0, value_parser = seconds)]
+    pub(crate) seconds: f64,
+    /// Only the servers whose name contains this
+    #[arg(long, default_value = "", hide_default_value = true)]
+    pub(crate) only: String,
+    /// The `wasmtime` command, if there is one
+    #[arg(long, default_value = "wasmtime", env = "WASMTIME")]
+    pub(crate) wasmtime: PathBuf,
+    /// Folder of the commands `uvicorn` and `granian`, if they are there: what pip makes of
+    /// benches/peers/requirements.txt
+    #[arg(long, default_value = "target/peers/bin", env = "PEERS")]
+    pub(crate) peers: PathBuf,
+    /// The target folder, in which binaries and guests are
+    #[arg(long, default_value = "target")]
+    pub(crate) target: PathBuf,
+    /// Of the binaries: `release`, or `debug` to try the tools
+    #[arg(long, default_value = "release")]
+    pub(crate) profile: String,
+    /// One short round of Remuda and native hyper alone; fails when a figure is missing. Says
+    /// nothing of speed
+    #[arg(long)]
+    pub(crate) smoke: bool,
+}
+
+/// More than nothing, and no more than anybody waits.
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(seconds) if (0.1..=600.0).contains(&seconds) => Ok(seconds),
+        _ => Err("is to be a number of seconds from 0.1 to 600".to_owned()),
+    }
+}
+
+impl Options {
+    /// How long a measurement takes.
+    pub(crate) fn duration(&self) -> Duration {
+        if self.smoke { Duration::from_millis(200) } else { Duration::from_secs_f64(self.seconds) }
+    }
+
+    /// Load that is not measured: pools are filled, branch predictors trained.
+    pub(crate) fn warm_up(&self) -> Duration {
+        Duration::from_millis(if self.smoke { 50 } else { 300 })
+    }
+
+    pub(crate) fn rounds(&self, usual: u32) -> u32 {
+        if self.smoke { 1 } else { self.rounds.unwrap_or(usual) }
+    }
+
+    /// An executable of this workspace.
+    pub(crate) fn binary(&self, name: &str) -> PathBuf {
+        self.target.join(&self.profile).join(name)
+    }
+
+    /// The file of a guest, by an absolute path.
+    pub(crate) fn guest(&self, name: &str) -> PathBuf {
+        let path = self.target.join("guests").join(name);
+        std::path::absolute(&path).unwrap_or(path)
+    }
+}
+
+/// A run that goes on.
+pub(crate) struct Bench {
+    pub(crate) options: Options,
+    /// Answers after 50 ms.
+    pub(crate) upstream: Upstream,
+    /// Accepts, reads, and never answers.
+    pub(crate) hung: Upstream,
+    pub(crate) progress: RefCell<Progress>,
+    folder: TempDir,
+}
+
+impl Bench {
+    /// Starts the upstreams.
+    ///
+    /// # Errors
+    /// When they cannot listen.
+    pub(crate) async fn new(options: Options) -> Result<Self> {
+        raise_open_files()?;
+        Ok(Self {
+            options,
+            upstream: Upstream::start(Some(Duration::from_millis(50))).await?,
+            hung: Upstream::start(None).await?,
+            progress: RefCell::new(Progress::default()),
+            folder: tempfile::tempdir().context("failed to make a folder for configurations")?,
+        })
+    }
+
+    /// Writes a file for a server.
+    ///
+    /// # Errors
+    /// When that is not possible.
+    pub(crate) fn file(&self, name: &str, content: &str) -> Result<String> {
+        let path = self.folder.path().join(name);
+        fs::write(&path, content).with_context(|| format!("failed to write {}", path.display()))?;
+        Ok(path.display().to_string())
+    }
+
+    /// An empty folder, another one each time.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub(crate) fn new_folder(&self) -> Result<TempDir> {
+        tempfile::tempdir_in(self.folder.path()).context("failed to make a folder")
+    }
+}
+
+/// A connection is a file, of this process and of servers, which inherit the limit.
+fn raise_open_files() -> Result<()> {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).context("failed to allow more open files")
+}

@@ -1,0 +1,112 @@
+//! What the figures were measured on, and with: a figure without that is hearsay.
+//!
+//! Invariant: what cannot be found out is left out; it never ends a run.
+
+use std::{collections::BTreeMap, fs, path::Path, process::Command};
+
+use serde::{Deserialize, Serialize};
+
+use crate::bench::Options;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Machine {
+    pub(crate) cpu: String,
+    pub(crate) cores: usize,
+    pub(crate) memory_mib: u64,
+    pub(crate) kernel: String,
+    /// Of this checkout; with `+` when something had been changed in it.
+    pub(crate) commit: String,
+    /// By the name of what has it.
+    pub(crate) versions: BTreeMap<String, String>,
+}
+
+impl Machine {
+    pub(crate) fn this(options: &Options) -> Self {
+        let cpuinfo = read("/proc/cpuinfo");
+        let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name"));
+        let model = model.and_then(|line| line.split_once(':')).map(|(_, model)| model.trim());
+        let meminfo = read("/proc/meminfo");
+        let total = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+        let total = total.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        Self {
+            cpu: model.unwrap_or(std::env::consts::ARCH).to_owned(),
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            memory_mib: total.unwrap_or(0) / 1024,
+            kernel: format!("Linux {}", read("/proc/sys/kernel/osrelease").trim()),
+            commit: commit(),
+            versions: versions(options),
+        }
+    }
+
+    /// In one sentence.
+    pub(crate) fn sentence(&self) -> String {
+        let Self { cpu, cores, memory_mib, kernel, .. } = self;
+        format!("{cpu}, {cores} cores, {:.1} GiB, {kernel}", *memory_mib as f64 / 1024.0)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn for_tests() -> Self {
+        Self {
+            cpu: "A processor".to_owned(),
+            cores: 2,
+            memory_mib: 4096,
+            kernel: "Linux 6".to_owned(),
+            commit: "abc".to_owned(),
+            versions: BTreeMap::from([("hyper".to_owned(), "1.0".to_owned())]),
+        }
+    }
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    fs::read_to_string(path).unwrap_or_default()
+}
+
+fn checkout() -> &'static str {
+    concat!(env!("CARGO_MANIFEST_DIR"), "/..")
+}
+
+fn commit() -> String {
+    let git = |args: &[&str]| said(Command::new("git").current_dir(checkout()).args(args));
+    let Some(commit) = git(&["rev-parse", "--short=12", "HEAD"]) else { return String::new() };
+    let is_changed = git(&["status", "--porcelain", "--untracked-files=no"]).is_some();
+    format!("{commit}{}", if is_changed { "+" } else { "" })
+}
+
+fn versions(options: &Options) -> BTreeMap<String, String> {
+    let mut versions = BTreeMap::new();
+    let lock = read(Path::new(checkout()).join("Cargo.lock"));
+    for package in ["hyper", "tokio", "wasmtime"] {
+        if let Some(version) = locked(&lock, package) {
+            versions.insert(package.to_owned(), version);
+        }
+    }
+    let mut ask = |name: &str, command: &mut Command| {
+        if let Some(version) = said(command) {
+            versions.insert(name.to_owned(), version);
+        }
+    };
+    ask("rustc", Command::new("rustc").arg("--version"));
+    ask("wasmtime serve", Command::new(&options.wasmtime).arg("--version"));
+    let python = options.peers.join("python");
+    ask("Python", Command::new(&python).args(["-c", "import sys; print(sys.version.split()[0])"]));
+    for package in ["aiohttp", "fastapi", "granian", "uvicorn", "uvloop"] {
+        let show = format!("from importlib.metadata import version; print(version('{package}'))");
+        ask(package, Command::new(&python).args(["-c", &show]));
+    }
+    versions
+}
+
+/// The version that Cargo.lock has of a package.
+fn locked(lock: &str, package: &str) -> Option<String> {
+    let name = format!("name = \"{package}\"");
+    let mut lines = lock.lines().skip_while(|line| *line != name).skip(1);
+    Some(lines.next()?.strip_prefix("version = \"")?.trim_end_matches('"').to_owned())
+}
+
+/// The first line that a command prints, if it can be run and prints one.
+fn said(command: &mut Command) -> Option<String> {
+    let output = command.stdin(std::process::Stdio::null()).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok().filter(|_| output.status.success())?;
+    text.lines().next().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty())
+}

@@ -1,0 +1,254 @@
+//! Everything that is told of a run, which explains itself: whoever shows it needs no work's name.
+//!
+//! Owner: the run that measured it, or the file it was written to. Invariant: what was written
+//! reads back as it was; a figure that could not be measured is not there.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result, ensure};
+use serde::{Deserialize, Serialize};
+
+use crate::{bench::Bench, machine::Machine};
+
+/// Another number when a reader of this one would be wrong.
+const SCHEMA: u32 = 1;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Report {
+    schema: u32,
+    pub(crate) machine: Machine,
+    /// What repeats it, as typed.
+    pub(crate) command: String,
+    pub(crate) tables: Vec<Table>,
+}
+
+/// One work.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Table {
+    pub(crate) work: String,
+    pub(crate) title: String,
+    pub(crate) about: String,
+    pub(crate) columns: Vec<Column>,
+    pub(crate) rows: Vec<Row>,
+    pub(crate) chart: Option<Chart>,
+    pub(crate) rounds: u32,
+    /// Of load per measurement.
+    pub(crate) seconds: f64,
+    pub(crate) absent: Vec<Absent>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Column {
+    pub(crate) key: String,
+    /// With its unit.
+    pub(crate) title: String,
+    /// After the point.
+    pub(crate) digits: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Row {
+    pub(crate) server: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) case: String,
+    pub(crate) figures: BTreeMap<String, Figure>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) note: String,
+}
+
+/// Over all rounds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Figure {
+    pub(crate) median: f64,
+    pub(crate) least: f64,
+    pub(crate) most: f64,
+}
+
+/// Which columns are drawn, and how.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Chart {
+    /// A bar for each row.
+    Bars(Vec<String>),
+    /// A line for each server over its cases, which are numbers.
+    Lines { over: String, columns: Vec<String> },
+}
+
+/// A server without a figure, or one that failed in a round.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Absent {
+    pub(crate) server: String,
+    pub(crate) reason: String,
+    /// Then it has failed; otherwise it was skipped.
+    pub(crate) is_installed: bool,
+}
+
+impl Report {
+    /// An empty one of this machine and command.
+    pub(crate) fn new(bench: &Bench) -> Self {
+        let args: Vec<String> = std::env::args().skip(1).collect();
+        Self {
+            schema: SCHEMA,
+            machine: Machine::this(&bench.options),
+            command: format!("compare {}", args.join(" ")),
+            tables: Vec::new(),
+        }
+    }
+
+    /// # Errors
+    /// When a figure is not a number.
+    pub(crate) fn to_json(&self) -> Result<String> {
+        Ok(serde_json::to_string_pretty(self)? + "\n")
+    }
+
+    /// # Errors
+    /// When it was not written by [`Report::to_json`] of this version.
+    pub(crate) fn from_json(json: &str) -> Result<Self> {
+        let report: Self = serde_json::from_str(json).context(
+            "failed to understand the figures; write them with `compare run --json FILE`",
+        )?;
+        ensure!(
+            report.schema == SCHEMA,
+            "failed to read figures of schema {}, this is {SCHEMA}; measure again",
+            report.schema
+        );
+        Ok(report)
+    }
+}
+
+impl Column {
+    pub(crate) fn new((key, title, digits): (&str, &str, usize)) -> Self {
+        Self { key: key.to_owned(), title: title.to_owned(), digits }
+    }
+
+    /// The row's figure as text, or a dash.
+    pub(crate) fn show(&self, row: &Row) -> String {
+        let Some(figure) = row.figures.get(&self.key) else { return "-".to_owned() };
+        grouped(figure.median, self.digits)
+    }
+}
+
+impl Figure {
+    /// `None` when there is no value.
+    pub(crate) fn of(values: impl Iterator<Item = f64>) -> Option<Self> {
+        let mut values: Vec<f64> = values.filter(|value| value.is_finite()).collect();
+        values.sort_by(f64::total_cmp);
+        let (least, most) = (*values.first()?, *values.last()?);
+        let median = *values.get(values.len() / 2)?;
+        // Short enough to be read back as it was, and no less than anybody measures.
+        let [median, least, most] = [median, least, most].map(|it| (it * 1e4).round() / 1e4);
+        Some(Self { median, least, most })
+    }
+}
+
+/// With commas between thousands.
+pub(crate) fn grouped(value: f64, digits: usize) -> String {
+    let text = format!("{:.digits$}", value.abs());
+    let (whole, part) = text.split_once('.').unwrap_or((&text, ""));
+    let mut grouped = String::new();
+    if value < 0.0 && text.bytes().any(|byte| (b'1'..=b'9').contains(&byte)) {
+        grouped.push('-');
+    }
+    for (index, digit) in whole.chars().enumerate() {
+        if index > 0 && (whole.len() - index) % 3 == 0 {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    if !part.is_empty() {
+        grouped.push('.');
+        grouped.push_str(part);
+    }
+    grouped
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A report with all that one can have.
+    pub(crate) fn sample() -> Report {
+        let figures = |median| {
+            let figure = Figure { median, least: median / 2.0, most: median * 1.1 };
+            BTreeMap::from([("cpu_us".to_owned(), figure)])
+        };
+        let row = |server: &str, case: &str, note: &str, median| Row {
+            server: server.to_owned(),
+            case: case.to_owned(),
+            figures: figures(median),
+            note: note.to_owned(),
+        };
+        let table = |work: &str, rows, chart| Table {
+            work: work.to_owned(),
+            title: "A <small> text & more".to_owned(),
+            about: "What it is.".to_owned(),
+            columns: vec![
+                Column::new(("cpu_us", "CPU µs", 1)),
+                Column::new(("p99_ms", "p99 ms", 2)),
+            ],
+            rows,
+            chart: Some(chart),
+            rounds: 3,
+            seconds: 1.0,
+            absent: vec![Absent {
+                server: "granian".to_owned(),
+                reason: "there is no granian".to_owned(),
+                is_installed: false,
+            }],
+        };
+        Report {
+            schema: SCHEMA,
+            machine: Machine::for_tests(),
+            command: "compare run".to_owned(),
+            tables: vec![
+                table(
+                    "text",
+                    vec![row("remuda | a", "", "503", 12_345.678), row("hyper <b>", "x", "", 0.25)],
+                    Chart::Bars(vec!["cpu_us".to_owned()]),
+                ),
+                table(
+                    "knee",
+                    vec![row("CPU", "1", "", 1.0), row("CPU", "2", "", 2.0)],
+                    Chart::Lines { over: "workers".to_owned(), columns: vec!["cpu_us".to_owned()] },
+                ),
+            ],
+        }
+    }
+
+    #[test]
+    fn what_is_written_reads_back() -> Result<()> {
+        let report = sample();
+        assert_eq!(Report::from_json(&report.to_json()?)?, report);
+        Ok(())
+    }
+
+    #[test]
+    fn other_files_are_refused_with_a_remedy() -> Result<()> {
+        let error = Report::from_json("{}").unwrap_err();
+        assert!(error.to_string().contains("compare run --json"), "{error}");
+        let later = sample().to_json()?.replacen("\"schema\": 1", "\"schema\": 2", 1);
+        let error = Report::from_json(&later).unwrap_err();
+        assert!(error.to_string().contains("schema 2"), "{error}");
+        Ok(())
+    }
+
+    #[test]
+    fn the_median_is_a_measured_value_and_no_value_is_no_figure() {
+        let figure = Figure::of([3.0, f64::NAN, 1.0, 2.0].into_iter());
+        assert_eq!(figure, Some(Figure { median: 2.0, least: 1.0, most: 3.0 }));
+        assert_eq!(Figure::of([f64::NAN].into_iter()), None);
+    }
+
+    #[test]
+    fn thousands_are_grouped() {
+        let shown = [0.0, 999.0, 1000.0, 1_234_567.0].map(|value| grouped(value, 0));
+        assert_eq!(shown, ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!((grouped(-1234.56, 1), grouped(-0.01, 1)), ("-1,234.6".into(), "0.0".into()));
+    }
+}

@@ -1,0 +1,143 @@
+//! Ten times as many requests as a server can do: what it does then, and afterwards.
+//!
+//! A request burns 10 ms. What a server can do is found out with as many callers as keep it busy;
+//! then requests come at ten times that rate, whatever becomes of them, from clients who give up
+//! after two seconds. Every second one of Remuda and Uvicorn has a limit of its own that fits,
+//! as whoever reads its manual would set it; the others have none to set.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use anyhow::Result;
+use remuda_load::report::Report;
+
+use super::burn::Pace;
+use crate::{
+    arrivals,
+    bench::Bench,
+    contender::Contender,
+    lineup,
+    load::Target,
+    report::{Chart, Table},
+    rounds::{self, Head, Sample},
+};
+
+const BURN: Duration = Duration::from_millis(10);
+const FACTOR: f64 = 10.0;
+
+/// What keeps a server busy without a queue that is worth the name.
+const BUSY: usize = 8;
+
+/// Of clients.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// More than arrive while clients have patience.
+const MAX_IN_FLIGHT: usize = 15_000;
+
+/// As many at a time as a processor can use, and as many that wait as clients have patience for.
+const REMUDA_LIMITED: [&str; 4] = ["--limit-concurrency", "8", "--queue", "56"];
+const UVICORN_LIMITED: [&str; 2] = ["--limit-concurrency", "64"];
+
+pub(crate) async fn run(bench: &Bench) -> Table {
+    let mut contenders = vec![lineup::native(bench)];
+    for server in lineup::remudas(bench) {
+        if server.name == "remuda 0.2 reused" {
+            continue;
+        }
+        let limited = server.with("limited", &REMUDA_LIMITED);
+        contenders.extend([server, limited]);
+    }
+    contenders.extend(lineup::wasmtimes(bench).into_iter().skip(1));
+    for server in lineup::pythons(bench) {
+        let limited =
+            server.name.starts_with("uvicorn").then(|| server.with("limited", &UVICORN_LIMITED));
+        contenders.push(server);
+        contenders.extend(limited);
+    }
+    let head = Head {
+        work: "overload",
+        title: "Ten times too much",
+        about: format!(
+            "A request burns 10 ms. *Can do*: what {BUSY} callers get. Then ten times as many \
+             requests arrive for some seconds, from clients who give up after {PATIENCE:?}. *Served* \
+             are those answered with 200 while others arrive, with the p99 of all that were; \
+             *refused* is another status, of all that arrived, and how soon; *given up* has no \
+             answer in time. *Afterwards*: what {BUSY} callers get right after the last arrival, of \
+             what they got before. *Limited*: `{}` of Remuda, `{}` of Uvicorn.",
+            REMUDA_LIMITED.join(" "),
+            UVICORN_LIMITED.join(" ")
+        ),
+        columns: &[
+            ("can", "can do /s", 0),
+            ("served", "served /s", 0),
+            ("share", "of what it can %", 0),
+            ("p99_ms", "p99 ms", 0),
+            ("refused", "refused %", 0),
+            ("refusal_ms", "p50 ms", 1),
+            ("lost", "given up %", 0),
+            ("after", "afterwards %", 0),
+        ],
+        chart: Some(Chart::Bars(vec!["share".to_owned(), "p99_ms".to_owned()])),
+        rounds: 1,
+    };
+    rounds::table(bench, head, &contenders, async |contender| measure(bench, contender).await).await
+}
+
+async fn measure(bench: &Bench, contender: &Contender) -> Result<Vec<Sample>> {
+    let server = contender.start(bench).await?;
+    let path = Pace::of(server.address).await?.path(BURN);
+    let target = Target::probe(server.address, &path).await?;
+    target.load(BUSY, bench.options.warm_up()).await?;
+    let before = target.load(BUSY, bench.options.duration()).await?;
+    let (rate, lasting) = (before.per_second() * factor(bench), bench.options.duration() * 3);
+    let mut load = arrivals::open(server.address, &path, rate, lasting);
+    // Rows that end with the arrivals: what is served later says nothing of the overload.
+    load.interval = Some(format!("{}ms", bench.options.duration().as_millis()));
+    load.request_timeout = Some(format!("{}ms", PATIENCE.as_millis()));
+    load.max_in_flight = Some(MAX_IN_FLIGHT);
+    let report = arrivals::send(load).await?;
+    let after = target.load(BUSY, bench.options.duration()).await;
+    let after = after.map_or(0.0, |after| after.per_second() / before.per_second() * 100.0);
+    let during = report.series.iter().filter(|row| row.at <= lasting.as_secs_f64() * 1.01);
+    let served = during.map(|row| row.ok).sum::<u64>() as f64 / lasting.as_secs_f64();
+    let all = &report.summary.all;
+    let refused = refusals(&all.statuses);
+    let lost = all.requests.saturating_sub(all.ok + refused);
+    let percent = |part: u64| part as f64 / all.requests.max(1) as f64 * 100.0;
+    let figures = vec![
+        before.per_second(),
+        served,
+        served / before.per_second() * 100.0,
+        all.latency_ms.as_ref().map_or(f64::NAN, |latency| latency.p99),
+        percent(refused),
+        // Where more clients gave up, this is not the time of a refusal.
+        match &all.failed_ms {
+            Some(failed) if refused > lost * 2 => failed.p50,
+            _ => f64::NAN,
+        },
+        percent(lost),
+        after,
+    ];
+    Ok(vec![Sample { case: String::new(), figures, note: note(&report) }])
+}
+
+/// Enough to try the tools, where that is all.
+fn factor(bench: &Bench) -> f64 {
+    if bench.options.smoke { 2.0 } else { FACTOR }
+}
+
+/// Answers that were no success.
+fn refusals(statuses: &BTreeMap<String, u64>) -> u64 {
+    let refused = statuses.iter().filter(|(status, _)| !status.starts_with(['2', '3']));
+    refused.map(|(_, count)| count).sum()
+}
+
+/// Statuses and errors, the frequent ones first.
+fn note(report: &Report) -> String {
+    let all = &report.summary.all;
+    let errors = all.errors_by_kind.iter().filter(|(kind, _)| *kind != "status");
+    let mut told: Vec<(&String, &u64)> = all.statuses.iter().chain(errors).collect();
+    told.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+    let told: Vec<String> =
+        told.into_iter().map(|(what, count)| format!("{what}: {count}")).collect();
+    told.join(", ")
+}

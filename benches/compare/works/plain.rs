@@ -1,0 +1,144 @@
+//! One kind of request over and over: what it costs, and how long it takes.
+//!
+//! Each server answers the same bytes, whose number is compared.
+
+use std::net::SocketAddr;
+
+use anyhow::{Result, ensure};
+use clap::ValueEnum;
+
+use crate::{
+    bench::Bench,
+    contender::Contender,
+    lineup,
+    load::Target,
+    processes,
+    report::{Chart, Table},
+    rounds::{self, Head, Sample},
+};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Plain {
+    Text,
+    Json,
+    Stream,
+    Echo,
+    Wait,
+    #[value(skip)]
+    Hello,
+}
+
+/// Bytes that are sent to be sent back.
+const ECHOED: usize = 64 << 10;
+
+impl Plain {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+            Self::Stream => "stream",
+            Self::Echo => "echo",
+            Self::Wait => "wait",
+            Self::Hello => "hello",
+        }
+    }
+
+    fn title(self) -> &'static str {
+        match self {
+            Self::Text => "A 14-byte text",
+            Self::Json => "10 KiB of JSON",
+            Self::Stream => "1 MiB in pieces of 64 KiB",
+            Self::Echo => "64 KiB there and back",
+            Self::Wait => "An upstream that takes 50 ms",
+            Self::Hello => "A 14-byte text, and nothing else",
+        }
+    }
+
+    pub(crate) fn connections(self) -> usize {
+        match self {
+            Self::Text | Self::Json | Self::Hello => 32,
+            Self::Stream => 8,
+            Self::Echo => 16,
+            Self::Wait => 200,
+        }
+    }
+
+    /// Path and query; the length of a body that is sent, if one is.
+    pub(crate) fn request(self, upstream: SocketAddr) -> (String, Option<usize>) {
+        match self {
+            Self::Hello => ("/".to_owned(), None),
+            Self::Echo => ("/echo".to_owned(), Some(ECHOED)),
+            Self::Wait => (format!("/wait?{upstream}"), None),
+            Self::Text | Self::Json | Self::Stream => (format!("/{}", self.name()), None),
+        }
+    }
+
+    /// Bytes of every answer.
+    fn answered(self) -> usize {
+        match self {
+            Self::Text | Self::Hello => 14,
+            Self::Json => 10_055,
+            Self::Stream => 1 << 20,
+            Self::Echo => ECHOED,
+            Self::Wait => 9,
+        }
+    }
+
+    async fn probe(self, address: SocketAddr, bench: &Bench) -> Result<Target> {
+        let (path, body) = self.request(bench.upstream.address);
+        let target = match body {
+            None => Target::probe(address, &path).await?,
+            Some(bytes) => Target::probe_post(address, &path, bytes).await?,
+        };
+        let (found, length) = (target.length, self.answered());
+        ensure!(found == length, "its body has {found} bytes, not {length}");
+        Ok(target)
+    }
+}
+
+pub(crate) async fn run(bench: &Bench, work: Plain) -> Table {
+    let contenders = if work == Plain::Hello { lineup::hellos(bench) } else { lineup::all(bench) };
+    let head = Head {
+        work: work.name(),
+        title: work.title(),
+        about: format!(
+            "{} keep-alive connections, one request at a time on each.",
+            work.connections()
+        ),
+        columns: &[
+            ("cpu_us", "CPU µs per request", 1),
+            ("per_second", "requests/s", 0),
+            ("p50_ms", "p50 ms", 2),
+            ("p99_ms", "p99 ms", 2),
+            ("p999_ms", "p99.9 ms", 2),
+            ("errors", "errors", 0),
+            ("pss_mib", "PSS MiB", 1),
+        ],
+        chart: Some(Chart::Bars(vec!["cpu_us".to_owned()])),
+        rounds: 3,
+    };
+    rounds::table(bench, head, &contenders, async |contender| {
+        measure(bench, contender, work).await //
+    })
+    .await
+}
+
+async fn measure(bench: &Bench, contender: &Contender, work: Plain) -> Result<Vec<Sample>> {
+    let server = contender.start(bench).await?;
+    let target = work.probe(server.address, bench).await?;
+    target.load(work.connections(), bench.options.warm_up()).await?;
+    let before = processes::cpu_time(server.pid())?;
+    let outcome = target.load(work.connections(), bench.options.duration()).await?;
+    let spent = processes::cpu_time(server.pid())?.saturating_sub(before);
+    let memory = processes::memory(server.pid())?.iter().sum::<u64>() as f64;
+    let figures = vec![
+        spent.as_secs_f64() * 1e6 / outcome.latencies_micros.len() as f64,
+        outcome.per_second(),
+        outcome.millis(0.50),
+        outcome.millis(0.99),
+        outcome.millis(0.999),
+        outcome.errors as f64,
+        memory / 1024.0,
+    ];
+    Ok(vec![Sample::new("", figures)])
+}
