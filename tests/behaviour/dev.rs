@@ -82,6 +82,26 @@ async fn sources_that_change_during_a_build_are_built_once_more() {
 }
 
 #[tokio::test]
+async fn what_is_no_source_is_not_built() {
+    let dev = Dev::start("rust", "dev-no-source").await;
+    let ignored = dev.read(".gitignore");
+    dev.edit(".gitignore", &ignored, &format!("{ignored}/data/\n"));
+    dev.log_into("said.txt");
+    for file in ["data/orders", "server.pid", "app.sqlite-wal"] {
+        dev.write(file, "1");
+    }
+    dev.edit(RUST, "Hello, world", "Hi");
+    dev.wait_for_body("Hi!\n").await;
+    dev.wait_for("dev: reloaded", 1).await;
+    // Whatever was to be seen by then has been.
+    dev.edit(RUST, "Hi", "Ho");
+    dev.wait_for_body("Ho!\n").await;
+    let said = dev.terminal();
+    let changes: Vec<_> = said.lines().filter(|line| line.contains("dev: changed")).collect();
+    assert_eq!(changes, ["dev: changed: src/lib.rs"; 2]);
+}
+
+#[tokio::test]
 async fn a_project_that_was_never_built_is_served_once_it_is_mended() {
     let spoil = |text: &str| text.replace(BEGINNING, BROKEN);
     let mut dev = Dev::begin("rust", "dev-never", spoil).await;

@@ -103,6 +103,20 @@ impl Dev {
         self.sandbox.replace(&format!("{}/{file}", self.folder), text.replacen(from, to, 1));
     }
 
+    /// Writes a file that was not there.
+    pub fn write(&self, file: &str, content: &str) {
+        self.sandbox.write(&format!("{}/{file}", self.folder), content);
+    }
+
+    /// Has what it says, from now on and before, in a file of the project too.
+    ///
+    /// # Panics
+    /// When there is such a file.
+    pub fn log_into(&self, file: &str) {
+        let file = self.sandbox.path(&format!("{}/{file}", self.folder));
+        fs::hard_link(self.sandbox.path(STDERR), file).expect("a second name");
+    }
+
     fn address(&self) -> SocketAddr {
         self.address.expect("a project that is served")
     }

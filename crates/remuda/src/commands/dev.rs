@@ -24,7 +24,7 @@ use std::{
 
 use job::{Job, Output};
 use remuda_project::{Project, process::say, publish};
-use server::{CONFIGURATION, Private, Server};
+use server::{Private, Server};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use sources::Sources;
 
@@ -36,6 +36,9 @@ use crate::{
 
 /// Names the running program even after its file has been replaced.
 const THIS_EXECUTABLE: &str = "/proc/self/exe";
+
+/// What the folder's server is told to read.
+const CONFIGURATION: &str = "remuda.toml";
 
 /// How often processes are looked at, and sources. Sources that differ between two looks are
 /// still being written.

@@ -16,7 +16,7 @@ use remuda_project::Project;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{
-    THIS_EXECUTABLE,
+    CONFIGURATION, THIS_EXECUTABLE,
     job::{Job, Output},
 };
 use crate::{cli::DevArgs, configuration::notice};
@@ -154,9 +154,6 @@ impl Drop for Server {
         }
     }
 }
-
-/// What the folder's server is told to read.
-pub(super) const CONFIGURATION: &str = "remuda.toml";
 
 fn relative<'a>(path: &'a Path, folder: &Path) -> &'a Path {
     path.strip_prefix(folder).unwrap_or(path)
