@@ -26,7 +26,7 @@ except ImportError:  # a test
 
     tasks = set()
 
-NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 NOT_IN_A_VALUE = re.compile(r"[\0-\x08\n-\x1f\x7f]")
 
 
@@ -88,7 +88,7 @@ class Response:
         self.headers = [("content-type", content_type or known), *headers]
         for name, value in self.headers:
             # Else a value from outside could add headers, or a body, of its own.
-            if not NAME.fullmatch(name) or NOT_IN_A_VALUE.search(value):
+            if not TOKEN.fullmatch(name) or NOT_IN_A_VALUE.search(value):
                 raise ValueError(f"not a header: {name!r}: {value!r}")
 
 
