@@ -40,7 +40,7 @@ def refuse_timer(*_, **__):
     """Else what needs one fails without a word about why."""
     raise NotImplementedError(
         "a component's event loop has no timers, as asyncio.sleep, wait_for and timeout need; "
-        "web.sleep(seconds) waits"
+        "web.sleep(seconds) waits, web.fetch(url, timeout=seconds) has a limit of its own"
     )
 
 
