@@ -36,7 +36,17 @@ def log(context):
         traceback.print_exception(error)
 
 
-asyncio.get_event_loop().call_exception_handler = log
+def refuse_timer(*_, **__):
+    """Else what needs one fails without a word about why."""
+    raise NotImplementedError(
+        "a component's event loop has no timers, as asyncio.sleep, wait_for and timeout need; "
+        "web.sleep(seconds) waits, web.fetch(url, timeout=seconds) has a limit of its own"
+    )
+
+
+loop = asyncio.get_event_loop()
+loop.call_exception_handler = log
+loop.call_later = loop.call_at = loop.time = refuse_timer
 
 
 async def read(request):

@@ -1,7 +1,7 @@
 """Routes to functions: as much of a web framework as a handler needs.
 
 Owner: the project; change it at will. Invariant: it imports nothing that only exists inside a
-component, but for what `sleep` and `spawn` do there; and a function that raises, or returns what
+component, but for what `fetch`, `sleep` and `spawn` do there; and a function that raises, or returns what
 cannot be sent, fails its request alone, not the others of the instance.
 """
 
@@ -12,11 +12,14 @@ import re
 import sys
 import traceback
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 try:
+    import wit_world
     from componentize_py_async_support import spawn as start
-    from wit_world.imports import monotonic_clock
+    from componentize_py_types import Ok
+    from wit_world.imports import client, monotonic_clock
+    from wit_world.imports import wasi_http_types as http
 except ImportError:  # a test
     monotonic_clock = None
 
@@ -26,7 +29,7 @@ except ImportError:  # a test
 
     tasks = set()
 
-NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 NOT_IN_A_VALUE = re.compile(r"[\0-\x08\n-\x1f\x7f]")
 
 
@@ -88,7 +91,7 @@ class Response:
         self.headers = [("content-type", content_type or known), *headers]
         for name, value in self.headers:
             # Else a value from outside could add headers, or a body, of its own.
-            if not NAME.fullmatch(name) or NOT_IN_A_VALUE.search(value):
+            if not TOKEN.fullmatch(name) or NOT_IN_A_VALUE.search(value):
                 raise ValueError(f"not a header: {name!r}: {value!r}")
 
 
@@ -190,3 +193,61 @@ async def sleep(seconds):
         await monotonic_clock.wait_for(int(seconds * 1_000_000_000))
     else:
         await asyncio.sleep(seconds)
+
+
+async def fetch(url, method="GET", headers=(), body=b"", timeout=None):
+    """Asks another server, as `outbound.allow` permits. Gives a `Reply`, whatever its status;
+    raises an `OSError` when there is none. `timeout` is in seconds, until the response begins."""
+    if not monotonic_clock:
+        raise OSError("only a component can fetch; in a test, put a function in its place")
+    parts = urlsplit(url)
+    fields = http.Fields.from_list([(name, value.encode()) for name, value in headers])
+    options = http.RequestOptions()
+    if timeout is not None:
+        options.set_first_byte_timeout(int(timeout * 1_000_000_000))
+    writer, reader = wit_world.byte_stream()
+    new_trailers = (
+        wit_world.result_option_wasi_http_types_fields_wasi_http_types_error_code_future
+    )
+    end, trailers = new_trailers(lambda: Ok(None))
+    del end  # says that there are no trailers; until then the request is not whole
+    request, _sent = http.Request.new(fields, reader if body else None, trailers, options)
+    # The counterpart of how a request's method is read.
+    known = getattr(http, f"Method_{method.capitalize()}", None)
+    request.set_method(known() if known and method != "OTHER" else http.Method_Other(method))
+    request.set_scheme(http.Scheme_Http() if parts.scheme == "http" else http.Scheme_Https())
+    request.set_authority(parts.netloc)
+    request.set_path_with_query((parts.path or "/") + (f"?{parts.query}" if parts.query else ""))
+    if body:
+        start(send(writer, body))
+    try:
+        response = await client.send(request)
+    except Exception as error:
+        raise OSError(f"failed to fetch {url}: {getattr(error, 'value', error)}") from error
+    status = response.get_status_code()
+    with response.get_headers() as fields:
+        headers = joined((name, value.decode("latin-1")) for name, value in fields.copy_all())
+    _, done = wit_world.result_unit_wasi_http_types_error_code_future(lambda: Ok(None))
+    stream, _trailers = http.Response.consume_body(response, done)
+    received = bytearray()
+    with stream:
+        while not stream.writer_dropped:
+            received += await stream.read(64 * 1024)
+    return Reply(status, headers, bytes(received))
+
+
+async def send(writer, body):
+    with writer:
+        await writer.write_all(body)
+
+
+@dataclass
+class Reply:
+    """What another server answered."""
+
+    status: int
+    headers: dict
+    body: bytes
+
+    def json(self):
+        return json.loads(self.body)

@@ -1,7 +1,7 @@
 //! `remuda dev` follows the sources, and nobody who asks meanwhile is let down.
 
 use remuda_tests::{
-    Ask, Dev, Reply,
+    Ask, Cli, Dev, Reply,
     dev::source,
     process::{self, Signal},
     wait,
@@ -82,13 +82,66 @@ async fn sources_that_change_during_a_build_are_built_once_more() {
 }
 
 #[tokio::test]
+async fn what_is_no_source_is_not_built() {
+    let dev = Dev::start("rust", "dev-no-source").await;
+    let ignored = dev.read(".gitignore");
+    dev.edit(".gitignore", &ignored, &format!("{ignored}/data/\n"));
+    dev.log_into("said.txt");
+    for file in ["data/orders", "server.pid", "app.sqlite-wal"] {
+        dev.write(file, "1");
+    }
+    dev.edit(RUST, "Hello, world", "Hi");
+    dev.wait_for_body("Hi!\n").await;
+    dev.wait_for("dev: reloaded", 1).await;
+    // Whatever was to be seen by then has been.
+    dev.edit(RUST, "Hi", "Ho");
+    dev.wait_for_body("Ho!\n").await;
+    let said = dev.terminal();
+    let changes: Vec<_> = said.lines().filter(|line| line.contains("dev: changed")).collect();
+    assert_eq!(changes, ["dev: changed: src/lib.rs"; 2]);
+}
+
+#[tokio::test]
 async fn a_project_that_was_never_built_is_served_once_it_is_mended() {
     let spoil = |text: &str| text.replace(BEGINNING, BROKEN);
     let mut dev = Dev::begin("rust", "dev-never", spoil).await;
+    dev.wait_until_it_listens().await;
     dev.wait_for("there is no component to serve yet", 1).await;
+    let page = wait::until_async("the compiler's message", async || {
+        let page = seen_by_a_browser(&dev).await;
+        page.text().contains("this is &lt;no&gt; Rust").then_some(page)
+    })
+    .await;
+    assert_eq!((page.status.as_u16(), page.header("remuda-dev")), (503, "nothing built"));
+    let reply = dev.send(Ask::get("/")).await;
+    assert_eq!((reply.status.as_u16(), reply.header("retry-after")), (503, "2"));
+    assert!(reply.text().starts_with("Nothing is built yet"), "{}", reply.text());
     dev.edit(RUST, BROKEN, BEGINNING);
     dev.wait_until_it_serves().await;
     dev.wait_for_body(HELLO).await;
+    wait_for_no_page(&dev).await;
+}
+
+/// They are refused before anything is built.
+#[tokio::test]
+async fn flags_that_are_wrong_end_it_at_once() {
+    let mut new = Cli::remuda("new dev-flags");
+    let _ = new.run().await.succeeded();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let taken = taken.local_addr().expect("an address");
+    for (flags, code, why) in [
+        ("--bind 127.0.0.1:99999".to_owned(), 64, "99999"),
+        ("-- --workers none".to_owned(), 64, "--workers"),
+        ("-- --wokers 2".to_owned(), 64, "--wokers"),
+        ("-- --env A=1".to_owned(), 64, "--env"),
+        (format!("--bind {taken}"), 69, "in use"),
+    ] {
+        new = new.then(&format!("dev dev-flags {flags}")).with_tools();
+        let ended = new.run().await;
+        assert_eq!(ended.code, Some(code), "{flags}: {ended}");
+        assert!(ended.stderr.contains(why), "{flags}: {ended}");
+        assert!(!new.path("dev-flags/target/dev-flags.wasm").exists(), "{flags}: {ended}");
+    }
 }
 
 #[tokio::test]

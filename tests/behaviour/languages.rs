@@ -7,7 +7,7 @@ use std::{
 
 use futures_util::future::join_all;
 use remuda_tests::{
-    Ask, Cli, Server, figure,
+    Ask, Cli, Server, Upstream, figure,
     guests::{self, Guest},
     process, wait,
 };
@@ -159,6 +159,23 @@ async def fail_later(request):
     return "fine"
 
 
+@app.get("/timer")
+async def limit_with_asyncio(request):
+    await asyncio.wait_for(web.sleep(0.01), 1)
+
+
+@app.get("/fetch")
+async def fetch(request):
+    reply = await web.fetch(request.query["url"], timeout=5)
+    return f"{reply.status} {reply.body.decode()}"
+
+
+@app.get("/post")
+async def post(request):
+    reply = await web.fetch(request.query["url"], "POST", [("x-a", "b")], b"ping" * 50_000)
+    return f"{reply.status} {len(reply.body)}"
+
+
 @app.get("/task")
 async def forget_a_task(request):
     asyncio.create_task(work("forgotten"))
@@ -177,12 +194,20 @@ async fn what_fails_in_python_fails_alone() {
     let config = new.path("faults/remuda.toml");
     let mut build = new.then("build faults").with_tools();
     let _ = build.run().await.succeeded();
-    let server = Server::builder().flag("--config", config).start().await;
+    let upstream = Upstream::start().await;
+    let builder = Server::builder().flag("--config", config);
+    let server = builder.flag("--outbound-allow", upstream.origin()).start().await;
 
+    let url = upstream.url("/");
+    assert_eq!(server.get(&format!("/fetch?url={url}")).await.ok(), "200 upstream\n");
+    let url = upstream.url("/echo");
+    assert_eq!(server.get(&format!("/post?url={url}")).await.ok(), "200 200000");
     assert_eq!(server.get("/count").await.ok(), "1");
     let mut waiting = server.connect().await;
     let waiting = tokio::spawn(async move { waiting.get("/sleep/1500").await });
-    for fault in ["/object", "/header", "/forbidden", "/status"] {
+    for fault in
+        ["/object", "/header", "/forbidden", "/status", "/timer", "/fetch?url=http://127.0.0.1:9/"]
+    {
         let reply = server.get(fault).await;
         let told = (reply.status.as_u16(), reply.header("content-type"));
         assert_eq!(told, (500, "application/problem+json"), "{fault}");
@@ -191,7 +216,15 @@ async fn what_fails_in_python_fails_alone() {
         assert_eq!(server.get(fault).await.ok(), "fine", "{fault}");
     }
     assert_eq!(waiting.await.expect("no panic").ok(), "slept 1500 ms\n");
-    for why in ["not JSON serializable", "not a header", "Forbidden", "spawned", "forgotten"] {
+    for why in [
+        "not JSON serializable",
+        "not a header",
+        "Forbidden",
+        "spawned",
+        "forgotten",
+        "web.sleep",
+        "failed to fetch",
+    ] {
         let said = || server.printed().iter().any(|line| line.message().contains(why));
         wait::until(why, || said().then_some(())).await;
     }

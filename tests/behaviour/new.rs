@@ -84,6 +84,17 @@ async fn what_is_there_is_not_touched() {
     assert_eq!(ended.code, Some(64), "{ended}");
     assert!(ended.stderr.contains("it is a file"), "{ended}");
 
+    let mut new = Cli::remuda("new link");
+    std::os::unix::fs::symlink("nowhere", new.path("link")).expect("a link");
+    let ended = new.run().await;
+    assert_eq!(ended.code, Some(64), "{ended}");
+    assert!(ended.stderr.contains("link to what is not there"), "{ended}");
+
+    // Of a folder on the way nothing is left.
+    let mut new = Cli::remuda("new detour/../shop");
+    let _ = new.run().await.succeeded();
+    assert!(new.path("shop/remuda.toml").exists() && !new.path("detour").exists());
+
     // A folder that somebody has just made is as good as none.
     let mut new = Cli::remuda("new shop");
     fs::create_dir(new.path("shop")).expect("a folder");
@@ -92,7 +103,7 @@ async fn what_is_there_is_not_touched() {
 
 #[tokio::test]
 async fn names_that_would_not_build_are_refused() {
-    for name in ["Shop", "2shop", "my_shop", "shop-", "std", "é"] {
+    for name in ["Shop", "2shop", "my_shop", "shop-", "std", "é", "remuda-sdk"] {
         let mut new = Cli::remuda("new").arg(name);
         let ended = new.run().await;
         assert_eq!(ended.code, Some(64), "{ended}");

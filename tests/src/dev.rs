@@ -61,15 +61,22 @@ impl Dev {
     }
 
     /// # Panics
-    /// When it does not serve.
-    pub async fn wait_until_it_serves(&mut self) {
-        let listening = wait::until("the project to be served", || {
+    /// When it does not listen.
+    pub async fn wait_until_it_listens(&mut self) {
+        let listening = wait::until("a server to listen", || {
             let lines = Line::all(&self.terminal());
             lines.into_iter().rfind(|line| line.message() == "listening")
         });
         let line = listening.await;
         let address = line.text("addresses").strip_prefix("http://");
         self.address = Some(address.and_then(|text| text.parse().ok()).expect("an address"));
+    }
+
+    /// # Panics
+    /// When it does not serve what is built.
+    pub async fn wait_until_it_serves(&mut self) {
+        self.wait_until_it_listens().await;
+        self.wait_for("dev: serving", 1).await;
     }
 
     /// What it has written, with what its builds and its server wrote.
@@ -101,6 +108,20 @@ impl Dev {
         let text = self.read(file);
         assert!(text.contains(from), "no {from:?} in {file}");
         self.sandbox.replace(&format!("{}/{file}", self.folder), text.replacen(from, to, 1));
+    }
+
+    /// Writes a file that was not there.
+    pub fn write(&self, file: &str, content: &str) {
+        self.sandbox.write(&format!("{}/{file}", self.folder), content);
+    }
+
+    /// Has what it says, from now on and before, in a file of the project too.
+    ///
+    /// # Panics
+    /// When there is such a file.
+    pub fn log_into(&self, file: &str) {
+        let file = self.sandbox.path(&format!("{}/{file}", self.folder));
+        fs::hard_link(self.sandbox.path(STDERR), file).expect("a second name");
     }
 
     fn address(&self) -> SocketAddr {

@@ -3,9 +3,11 @@
 //! Purpose: a handler that follows its sources, without a request being lost. Everything is done
 //! by processes that anybody could start by hand: `remuda build`, `remuda serve`, `remuda ctl
 //! reload`; this one only decides which is next. Owner: the terminal, or whoever sends it a
-//! signal. Invariants: at most one build or reload is under way; what was built last and could be
-//! served goes on being served; nothing that was started here outlives it.
+//! signal. Invariants: at most one build or reload is under way; from the beginning somebody
+//! listens, who says so while there is nothing to serve; what was built last and could be served
+//! goes on being served; nothing that was started here outlives it.
 
+mod flags;
 mod job;
 mod server;
 mod sources;
@@ -24,7 +26,7 @@ use std::{
 
 use job::{Job, Output};
 use remuda_project::{Project, process::say, publish};
-use server::{CONFIGURATION, Private, Server};
+use server::{Private, Server};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use sources::Sources;
 
@@ -37,6 +39,9 @@ use crate::{
 /// Names the running program even after its file has been replaced.
 const THIS_EXECUTABLE: &str = "/proc/self/exe";
 
+/// What the folder's server is told to read.
+const CONFIGURATION: &str = "remuda.toml";
+
 /// How often processes are looked at, and sources. Sources that differ between two looks are
 /// still being written.
 const TICK: Duration = Duration::from_millis(50);
@@ -47,6 +52,7 @@ const START: Duration = Duration::from_secs(120);
 
 pub(crate) fn run(args: &DevArgs) -> Result<(), Failure> {
     let project = build::open(&args.folder)?;
+    flags::check(args, &project)?;
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM, SIGHUP] {
         signal_hook::flag::register(signal, Arc::clone(&stop))
@@ -66,6 +72,8 @@ pub(crate) fn run(args: &DevArgs) -> Result<(), Failure> {
         served: None,
         project,
     };
+    dev.private.set_notice(Some(FIRST_BUILD)).map_err(failed("leave a notice"))?;
+    dev.serve()?;
     dev.build()?;
     while !stop.load(Ordering::Relaxed) {
         if let Some(code) = dev.turn()? {
@@ -104,6 +112,9 @@ enum Task {
     Build { job: Job, started: Instant, configuration_changed: bool },
     Reload { job: Job, started: Instant, is_notice: bool, configuration: Option<String> },
 }
+
+/// What browsers are shown before there is anything else.
+const FIRST_BUILD: &str = "The first build is under way.";
 
 /// Exit codes of `remuda serve` with which no change of the sources helps.
 const HOPELESS: [i32; 2] = [Exit::Usage as i32, Exit::Unavailable as i32];
@@ -191,17 +202,19 @@ impl Dev<'_> {
                 self.was_built(started, configuration_changed)
             }
             Task::Build { .. } => {
-                say(match self.server {
+                say(match self.served {
                     Some(_) => "dev: the build failed; what was served before still is",
-                    None => "dev: the build failed",
+                    None => "dev: the build failed; there is no component to serve yet",
                 });
                 self.tell(said)
             }
             Task::Reload { started, is_notice, configuration, .. } if status.success() => {
                 if !is_notice {
+                    let is_first = self.served.is_none();
                     self.served = fs::read(self.project.component()).ok();
                     self.keep(configuration.as_deref())?;
-                    say(&format!("dev: reloaded in {:.1?}", started.elapsed()));
+                    let what = if is_first { "serving, after" } else { "reloaded in" };
+                    say(&format!("dev: {what} {:.1?}", started.elapsed()));
                 }
                 Ok(())
             }
@@ -225,6 +238,7 @@ impl Dev<'_> {
         let is_served = self.served.as_ref() == Some(&bytes);
         let had_failed = self.failure.take().is_some();
         self.private.set_notice(None).map_err(failed("take back a notice"))?;
+        self.private.set_has_component(true).map_err(failed("take back a notice"))?;
         if self.server.is_none() {
             self.served = Some(bytes);
             return self.serve();
@@ -261,7 +275,10 @@ impl Dev<'_> {
 
     /// A component that cannot be served gives way to the one before.
     fn was_refused(&mut self, why: String) -> Result<(), Failure> {
-        say("dev: the server refused what was built; what was served before still is");
+        say(match self.served {
+            Some(_) => "dev: the server refused what was built; what was served before still is",
+            None => "dev: the server refused what was built",
+        });
         if let Some(served) = &self.served {
             let place: PathBuf = self.project.component();
             publish(served, &place)
@@ -274,20 +291,11 @@ impl Dev<'_> {
     fn tell(&mut self, why: String) -> Result<(), Failure> {
         self.private.set_notice(Some(&why)).map_err(failed("leave a notice"))?;
         self.failure = Some(why);
-        if self.server.is_some() {
-            return self.reload(Instant::now(), true);
-        }
-        let component = self.project.component();
-        match fs::read(&component) {
-            // The one of an earlier day will do to have browsers told.
-            Ok(bytes) if self.served.is_none() => {
-                self.served = Some(bytes);
-                self.serve()
-            }
-            _ => {
-                say("dev: there is no component to serve yet; waiting for a change");
-                Ok(())
-            }
+        let has_component = self.served.is_some();
+        self.private.set_has_component(has_component).map_err(failed("leave a notice"))?;
+        match self.server {
+            Some(_) => self.reload(Instant::now(), true),
+            None => self.serve(),
         }
     }
 }

@@ -6,7 +6,10 @@
 
 mod templates;
 
-use std::{fs, io, path::Path};
+use std::{
+    fs, io,
+    path::{Component, Path, PathBuf},
+};
 
 use super::describe::print;
 use crate::{
@@ -21,6 +24,8 @@ pub(crate) fn run(args: &NewArgs) -> Result<(), Failure> {
         let message = format!("failed to name a project {}: {problem}", folder.display());
         Failure::new(Exit::Usage, message)
     })?;
+    // `a/../b` is `b`, also where there is no `a`, which is not made on the way either.
+    let folder = &without_detours(folder);
     check_place(folder)?;
     for (path, text) in templates::files(args.template, name) {
         let path = folder.join(&*path);
@@ -52,7 +57,7 @@ fn next(folder: &Path, name: &str, template: Template) -> String {
 }
 
 /// Names that mean something else to a compiler or an interpreter.
-const TAKEN: [&str; 14] = [
+const TAKEN: [&str; 16] = [
     "alloc",
     "app",
     "build",
@@ -60,6 +65,8 @@ const TAKEN: [&str; 14] = [
     "crate",
     "handler",
     "proc-macro",
+    "remuda-sdk",
+    "remuda-sdk-macros",
     "self",
     "std",
     "super",
@@ -90,6 +97,22 @@ fn check_name(name: &str) -> Result<(), String> {
     }
 }
 
+/// The same path without a folder that `..` leaves again, if there is no such folder.
+fn without_detours(folder: &Path) -> PathBuf {
+    let mut path = PathBuf::new();
+    for part in folder.components() {
+        if part == Component::ParentDir
+            && matches!(path.components().next_back(), Some(Component::Normal(_)))
+            && !path.exists()
+        {
+            path.pop();
+        } else {
+            path.push(part);
+        }
+    }
+    path
+}
+
 /// A folder that is not there, or has nothing in it.
 fn check_place(folder: &Path) -> Result<(), Failure> {
     let problem = match fs::read_dir(folder) {
@@ -97,6 +120,10 @@ fn check_place(folder: &Path) -> Result<(), Failure> {
             None => return Ok(()),
             Some(_) => "there is something in it already; choose another name".to_owned(),
         },
+        // Of a link that leads nowhere one cannot say whether it is meant.
+        Err(error) if error.kind() == io::ErrorKind::NotFound && folder.is_symlink() => {
+            "it is a link to what is not there; remove it or choose another name".to_owned()
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
             "it is a file; choose another name".to_owned()
@@ -118,8 +145,22 @@ mod tests {
         }
         let long = "a".repeat(65);
         for name in [
-            "", "My-Shop", "2shop", "-a", "a-", "a--b", "a_b", "a b", "é", ".", "..", "std",
-            "test", &long,
+            "",
+            "My-Shop",
+            "2shop",
+            "-a",
+            "a-",
+            "a--b",
+            "a_b",
+            "a b",
+            "é",
+            ".",
+            "..",
+            "std",
+            "test",
+            "remuda-sdk",
+            "remuda-sdk-macros",
+            &long,
         ] {
             assert!(check_name(name).is_err(), "{name}");
         }

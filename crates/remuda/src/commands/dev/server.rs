@@ -4,7 +4,9 @@
 //! with its owner, whatever becomes of that.
 
 use std::{
-    env, fs,
+    env,
+    ffi::OsString,
+    fs,
     io::{self, ErrorKind},
     os::unix::{fs::DirBuilderExt as _, process::CommandExt as _},
     path::{Path, PathBuf},
@@ -16,7 +18,7 @@ use remuda_project::Project;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{
-    THIS_EXECUTABLE,
+    CONFIGURATION, THIS_EXECUTABLE,
     job::{Job, Output},
 };
 use crate::{cli::DevArgs, configuration::notice};
@@ -42,7 +44,9 @@ impl Private {
             _ => {}
         }
         fs::DirBuilder::new().mode(0o700).create(&path)?;
-        Ok(Self(path))
+        let private = Self(path);
+        private.set_has_component(false)?;
+        Ok(private)
     }
 
     fn control(&self) -> PathBuf {
@@ -59,6 +63,12 @@ impl Private {
             Some(reason) => fs::write(self.notice(), reason),
             None => remove(&self.notice()),
         }
+    }
+
+    /// Says whether there is a component to serve, to whoever reads the configuration.
+    pub(super) fn set_has_component(&self, has_component: bool) -> io::Result<()> {
+        let place = self.notice().with_extension(notice::NOTHING_BUILT);
+        if has_component { remove(&place) } else { fs::write(place, "") }
     }
 
     /// Keeps the configuration that is served, for reloads that bring a notice.
@@ -100,14 +110,7 @@ impl Server {
     /// Serves the folder's `remuda.toml`, or its component if there is none.
     pub(super) fn start(project: &Project, args: &DevArgs, private: &Private) -> io::Result<Self> {
         let mut serve = Command::new(THIS_EXECUTABLE);
-        serve.arg("serve").current_dir(project.folder());
-        if !project.folder().join(CONFIGURATION).exists() {
-            serve.arg(relative(&project.component(), project.folder()));
-        }
-        if let Some(bind) = &args.bind {
-            serve.args(["--bind", bind]);
-        }
-        serve.args(&args.flags);
+        serve.args(arguments(project, args)).current_dir(project.folder());
         for (name, value) in SETTINGS {
             if env::var_os(name).is_none() {
                 serve.env(name, value);
@@ -155,8 +158,18 @@ impl Drop for Server {
     }
 }
 
-/// What the folder's server is told to read.
-pub(super) const CONFIGURATION: &str = "remuda.toml";
+/// The command line of the server, from `serve` on.
+pub(super) fn arguments(project: &Project, args: &DevArgs) -> Vec<OsString> {
+    let mut line = vec!["serve".into()];
+    if !project.folder().join(CONFIGURATION).exists() {
+        line.push(relative(&project.component(), project.folder()).into());
+    }
+    if let Some(bind) = &args.bind {
+        line.extend(["--bind".into(), bind.into()]);
+    }
+    line.extend_from_slice(&args.flags);
+    line
+}
 
 fn relative<'a>(path: &'a Path, folder: &Path) -> &'a Path {
     path.strip_prefix(folder).unwrap_or(path)

@@ -92,6 +92,8 @@ mod tests {
             }
             let copied: BTreeSet<String> = files.iter().map(|(path, _)| (*path).into()).collect();
             assert_eq!(copied, there, "{guest}");
+            let means_the_name = |(_, text): &&(_, &str)| text.contains(NAME);
+            assert_eq!(files.iter().find(means_the_name), None, "{guest}");
         }
     }
 
