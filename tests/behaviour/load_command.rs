@@ -56,7 +56,7 @@ async fn mistakes_are_told_before_anything_is_sent() {
     told(&mut load(&url, "--users 0 --think fast"), 64, &["users: ", "think: "]).await;
     told(&mut load(&url, "--users x"), 64, &["--users"]).await;
     told(&mut load("", ""), 64, &["name a URL"]).await;
-    told(&mut load("127.0.0.1:1", ""), 78, &["URLs begin with http://"]).await;
+    told(&mut load("127.0.0.1:1", ""), 78, &["or a URL such as http://127.0.0.1:1"]).await;
     told(&mut load("http://127.0.0.1:1/", "-n 1"), 69, &["is the server running there?"]).await;
     told(&mut load(&url, "-n 1 --json no/such/folder"), 70, &["name another"]).await;
     let mut file = load("bad.toml", "").file("bad.toml", "target = 'http://a'\nuserz = 5");

@@ -113,10 +113,11 @@ impl Connector {
         let stream = connector
             .connect(name.clone(), socket)
             .await
-            .map_err(|error| Failure::new(Kind::Tls, error.to_string()))?;
+            .map_err(|error| Failure::new(Kind::Tls, tls::explain(&error)))?;
         let is_two = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         if self.http == Http::Two && !is_two {
-            return Err(Failure::new(Kind::Tls, "the server does not speak h2 (ALPN)"));
+            let detail = "the server does not speak h2 (ALPN); leave out connection.http (--http)";
+            return Err(Failure::new(Kind::Tls, detail));
         }
         let protocol = if is_two { Protocol::Http2 } else { Protocol::Http1 };
         Ok((Stream::Tls(Box::new(stream)), protocol))
