@@ -182,13 +182,13 @@ async fn cpu_time_is_counted_by_slot_and_does_not_go_back() {
     let builder = Server::builder().guest(guests::MISBEHAVE).workers(1).with_admin();
     let server = builder.start().await;
     let before = cpu_of_slot(&server, "0").await;
-    server.get("/spin?ms=400").await.ok();
+    let _ = server.get("/spin?ms=400").await.ok();
     let after = cpu_of_slot(&server, "0").await;
     let user = [("worker", "0"), ("mode", "user")];
     assert!(after > before, "{before} {after}");
     // The machine may be busy: it spins by the clock.
     wait::until_async("400 ms of CPU time", async || {
-        server.get("/spin?ms=100").await.ok();
+        let _ = server.get("/spin?ms=100").await.ok();
         (cpu_of_slot(&server, "0").await >= before + 0.4).then_some(())
     })
     .await;

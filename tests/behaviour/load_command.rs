@@ -56,6 +56,7 @@ async fn mistakes_are_told_before_anything_is_sent() {
     told(&mut load(&url, "--users 0 --think fast"), 64, &["users: ", "think: "]).await;
     told(&mut load(&url, "--users x"), 64, &["--users"]).await;
     told(&mut load("", ""), 64, &["name a URL"]).await;
+    told(&mut load("", "").arg(""), 64, &["name a URL"]).await;
     told(&mut load("127.0.0.1:1", ""), 78, &["or a URL such as http://127.0.0.1:1"]).await;
     told(&mut load("http://127.0.0.1:1/", "-n 1"), 69, &["is the server running there?"]).await;
     told(&mut load(&url, "-n 1 --json no/such/folder"), 70, &["name another"]).await;
@@ -80,7 +81,7 @@ async fn a_run_that_comes_to_nothing_leaves_no_report_and_takes_none_away() {
     // A longer one is replaced whole.
     let upstream = Upstream::start().await;
     let mut cli = load(&upstream.url("/"), flags).file("old.json", "x".repeat(1 << 20));
-    cli.run().await.succeeded();
+    let _ = cli.run().await.succeeded();
     json(&std::fs::read_to_string(cli.path("old.json")).expect("a report"));
     assert!(cli.path("new.html").exists());
 }

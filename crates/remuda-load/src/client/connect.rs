@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::io::Errno;
 use rustls::pki_types::ServerName;
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
@@ -83,7 +84,12 @@ impl Connector {
                 // The kernel's own patience.
                 let is_late = error.kind() == io::ErrorKind::TimedOut;
                 let kind = if is_late { Kind::ConnectTimeout } else { Kind::Connect };
-                Failure::new(kind, error.to_string())
+                let remedy = match error.raw_os_error().map(Errno::from_raw_os_error) {
+                    Some(Errno::MFILE) => "; let this process open more files (ulimit -n)",
+                    Some(Errno::ADDRNOTAVAIL) => "; there are no ports left: reuse connections",
+                    _ => "",
+                };
+                Failure::new(kind, format!("{error}{remedy}"))
             })?;
             self.secure(socket).await
         });

@@ -85,7 +85,7 @@ async fn interrupted() {
 }
 
 fn scenario(args: &SendArgs) -> Result<Scenario, Failure> {
-    let Some(source) = &args.source else {
+    let Some(source) = args.source.as_ref().filter(|source| !source.is_empty()) else {
         let message = "failed to start: nothing to send to; name a URL such as \
                        http://127.0.0.1:8000/, or a scenario file";
         return Err(Failure::new(Exit::Usage, message));
