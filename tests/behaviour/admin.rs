@@ -172,6 +172,48 @@ async fn metrics_add_up_over_all_workers_dead_ones_included() {
     assert_eq!(after.value("remuda_worker_restarts_total", &[("reason", "restart")]), 2.0);
 }
 
+/// Of one slot, user and system together, in seconds.
+async fn cpu_of_slot(server: &Server, slot: &str) -> f64 {
+    server.metrics().await.sum("remuda_worker_cpu_seconds_total", &[("worker", slot)])
+}
+
+#[tokio::test]
+async fn cpu_time_is_counted_by_slot_and_does_not_go_back() {
+    let builder = Server::builder().guest(guests::MISBEHAVE).workers(1).with_admin();
+    let server = builder.start().await;
+    let before = cpu_of_slot(&server, "0").await;
+    let _ = server.get("/spin?ms=400").await.ok();
+    let after = cpu_of_slot(&server, "0").await;
+    let user = [("worker", "0"), ("mode", "user")];
+    assert!(after > before, "{before} {after}");
+    // The machine may be busy: it spins by the clock.
+    wait::until_async("400 ms of CPU time", async || {
+        let _ = server.get("/spin?ms=100").await.ok();
+        (cpu_of_slot(&server, "0").await >= before + 0.4).then_some(())
+    })
+    .await;
+    assert!(server.metrics().await.value("remuda_worker_cpu_seconds_total", &user) > 0.3);
+
+    // Whoever comes after in the slot goes on counting, also after a violent end.
+    let old = server.workers()[0];
+    let counted = cpu_of_slot(&server, "0").await;
+    server.order(&["restart", "0"]).await;
+    wait::until("the first one to end", || (!process::is_running(old)).then_some(())).await;
+    let replaced = cpu_of_slot(&server, "0").await;
+    assert!(replaced >= counted, "{counted} {replaced}");
+    process::signal(server.workers()[0], Signal::KILL);
+    wait::until_async("its successor", async || {
+        let restarts = server.metrics().await.sum("remuda_worker_restarts_total", &[]);
+        (restarts >= 2.0).then_some(())
+    })
+    .await;
+    server.wait_for_workers(1).await;
+    let killed = cpu_of_slot(&server, "0").await;
+    assert!(killed >= replaced, "{replaced} {killed}");
+    assert_eq!(server.metrics().await.labels("remuda_worker_cpu_seconds_total", "worker"), ["0"]);
+    assert!(server.metrics().await.sum("remuda_supervisor_cpu_seconds_total", &[]) > 0.0);
+}
+
 #[tokio::test]
 async fn every_metric_is_there_before_anything_has_happened() {
     let metrics = hello().start().await.metrics().await;
@@ -182,6 +224,8 @@ async fn every_metric_is_there_before_anything_has_happened() {
         ("remuda_connections", "gauge"),
         ("remuda_workers", "gauge"),
         ("remuda_worker_rss_bytes", "gauge"),
+        ("remuda_worker_cpu_seconds_total", "counter"),
+        ("remuda_supervisor_cpu_seconds_total", "counter"),
         ("remuda_loop_lag_seconds", "gauge"),
         ("remuda_instances", "gauge"),
         ("remuda_reloads_total", "counter"),

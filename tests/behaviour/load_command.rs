@@ -56,12 +56,56 @@ async fn mistakes_are_told_before_anything_is_sent() {
     told(&mut load(&url, "--users 0 --think fast"), 64, &["users: ", "think: "]).await;
     told(&mut load(&url, "--users x"), 64, &["--users"]).await;
     told(&mut load("", ""), 64, &["name a URL"]).await;
-    told(&mut load("127.0.0.1:1", ""), 78, &["URLs begin with http://"]).await;
+    told(&mut load("", "").arg(""), 64, &["name a URL"]).await;
+    told(&mut load("127.0.0.1:1", ""), 78, &["or a URL such as http://127.0.0.1:1"]).await;
     told(&mut load("http://127.0.0.1:1/", "-n 1"), 69, &["is the server running there?"]).await;
     told(&mut load(&url, "-n 1 --json no/such/folder"), 70, &["name another"]).await;
+    told(&mut load(&url, "-n 1 --html -"), 64, &["name a file"]).await;
+    told(&mut load(&url, "-n 1 --json a --html a"), 64, &["--json goes there"]).await;
+    told(&mut load(&url, "-n 1 --fail-if p99>50"), 64, &["p99>50", "such as 50ms"]).await;
+    let tls = url.replace("http://", "https://");
+    told(&mut load(&tls, "-n 1"), 69, &["speaks no TLS; write http://"]).await;
     let mut file = load("bad.toml", "").file("bad.toml", "target = 'http://a'\nuserz = 5");
     told(&mut file, 78, &["bad.toml", "userz"]).await;
     assert_eq!(upstream.requests(), 0);
+}
+
+#[tokio::test]
+async fn a_run_that_comes_to_nothing_leaves_no_report_and_takes_none_away() {
+    let flags = "-n 1 --json old.json --html new.html";
+    let mut cli = load("http://127.0.0.1:1/", flags).file("old.json", "precious");
+    let ended = cli.run().await;
+    assert_eq!(ended.code, Some(69), "{ended}");
+    assert_eq!(std::fs::read_to_string(cli.path("old.json")).expect("a file"), "precious");
+    assert!(!cli.path("new.html").exists());
+    // A longer one is replaced whole.
+    let upstream = Upstream::start().await;
+    let mut cli = load(&upstream.url("/"), flags).file("old.json", "x".repeat(1 << 20));
+    let _ = cli.run().await.succeeded();
+    json(&std::fs::read_to_string(cli.path("old.json")).expect("a report"));
+    assert!(cli.path("new.html").exists());
+}
+
+#[tokio::test]
+async fn one_report_that_cannot_be_written_does_not_cost_the_other() {
+    let upstream = Upstream::start().await;
+    let mut cli = load(&upstream.url("/"), "-n 20 --json /dev/full --html run.html");
+    let ended = cli.run().await;
+    assert_eq!(ended.code, Some(70), "{ended}");
+    assert!(ended.stderr.contains("/dev/full: failed to write the report"), "{ended}");
+    assert!(ended.stdout.contains("requests   20"), "{ended}");
+    let page = std::fs::read_to_string(cli.path("run.html")).expect("a page");
+    assert!(page.ends_with("</html>\n"), "{page}");
+}
+
+#[tokio::test]
+async fn metrics_that_are_not_there_are_told_at_once_and_at_the_end() {
+    let upstream = Upstream::start().await;
+    let flags = "-c 1 -d 1s --metrics http://127.0.0.1:1/metrics";
+    let ended = load(&upstream.url("/"), flags).run().await;
+    assert_eq!(ended.code, Some(0), "{ended}");
+    let problem = "metrics: failed to read http://127.0.0.1:1/metrics: ";
+    assert!(ended.stderr.contains(problem) && ended.stdout.contains(problem), "{ended}");
 }
 
 #[tokio::test]
@@ -110,8 +154,15 @@ async fn two_runs_are_compared() {
 
 #[tokio::test]
 async fn an_interrupted_run_tells_what_it_has() {
+    // Whoever presses Ctrl-C, and a job that has run out of time.
+    for signal in [Signal::INT, Signal::TERM] {
+        interrupted_by(signal).await;
+    }
+}
+
+async fn interrupted_by(signal: Signal) {
     let upstream = Upstream::start().await;
-    let mut cli = load(&upstream.url("/"), "-c 2 -d 60s --json run.json");
+    let mut cli = load(&upstream.url("/"), "-c 2 -d 60s --json run.json --html run.html");
     let interrupt = async {
         upstream.wait_for_requests(50).await;
         let load = wait::until("the load generator", || {
@@ -120,7 +171,7 @@ async fn an_interrupted_run_tells_what_it_has() {
                 process::arguments(*pid).get(1).is_some_and(|argument| argument == "load")
             })
         });
-        process::signal(load.await, Signal::INT);
+        process::signal(load.await, signal);
     };
     let (ended, ()) = tokio::join!(cli.run(), interrupt);
     assert_eq!(ended.code, Some(130), "{ended}");
@@ -128,14 +179,17 @@ async fn an_interrupted_run_tells_what_it_has() {
     let report = json(&std::fs::read_to_string(cli.path("run.json")).expect("a report"));
     assert_eq!(report["ended"], "interrupted");
     assert!(report["summary"]["all"]["ok"].as_u64() >= Some(48), "{report}");
+    let page = std::fs::read_to_string(cli.path("run.html")).expect("a page");
+    assert!(page.contains("interrupted") && page.ends_with("</html>\n"), "{page}");
 }
 
 #[tokio::test]
 async fn the_servers_own_metrics_are_in_the_report() {
     let server = Server::builder().guest(guests::HELLO).with_admin().start().await;
-    let flags = format!("-c 2 -d 2s -q --json - --metrics http://{}/metrics", server.admin());
-    let report = load(&format!("http://{}/", server.address()), &flags).run().await.succeeded();
-    let report = json(&report);
+    let flags =
+        format!("-c 2 -d 4s -q --json - --html run.html --metrics http://{}", server.admin());
+    let mut cli = load(&format!("http://{}/", server.address()), &flags);
+    let report = json(&cli.run().await.succeeded());
     let rows = report["series"].as_array().expect("rows");
     let sample = rows.iter().map(|row| &row["server"]).find(|sample| !sample.is_null());
     let sample = sample.expect("a sample");
@@ -143,4 +197,10 @@ async fn the_servers_own_metrics_are_in_the_report() {
         assert!(sample[known].is_number(), "{known}: {sample}");
     }
     assert!(sample["rss_bytes"].as_f64() > Some(1e6), "{sample}");
+    let cpu: Vec<_> =
+        rows.iter().filter_map(|row| row["server"]["cpu_seconds_total"].as_f64()).collect();
+    assert!(cpu.is_sorted() && cpu.last() > cpu.first(), "it has worked: {cpu:?}");
+    let page = std::fs::read_to_string(cli.path("run.html")).expect("a page");
+    let chart = page.split("<figcaption>").find(|part| part.starts_with("Server: CPU"));
+    assert!(chart.is_some_and(|chart| chart.contains("d=\"M")), "{page}");
 }

@@ -20,7 +20,7 @@ use serde::Serialize;
 
 use crate::{
     record::Row,
-    report::{Report, SCHEMA, is_full, milliseconds, percent, short},
+    report::{Report, SCHEMA, clean, is_full, milliseconds, percent, short},
 };
 
 const RESAMPLES: usize = 4000;
@@ -313,7 +313,8 @@ fn warnings(before: &Report, after: &Report) -> Vec<String> {
         warnings.push("the load came from different machines".to_owned());
     }
     if before.protocol != after.protocol {
-        warnings.push(format!("one run spoke {}, one {}", before.protocol, after.protocol));
+        let [before, after] = [before, after].map(|report| clean(&report.protocol));
+        warnings.push(format!("one run spoke {before}, one {after}"));
     }
     for (which, report) in [("the first run", before), ("the second run", after)] {
         warnings.extend(report.warnings().into_iter().map(|text| format!("{which}: {text}")));
@@ -363,7 +364,7 @@ impl Comparison {
         let of = if self.steady_only { "steady intervals" } else { "intervals" };
         text.push_str(&format!("{} and {} {of}; {}\n", self.rows[0], self.rows[1], self.method));
         for warning in &self.warnings {
-            text.push_str(&format!("warning: {warning}\n"));
+            text.push_str(&format!("warning: {}\n", clean(warning)));
         }
         text
     }

@@ -11,6 +11,7 @@
 
 mod client;
 pub mod compare;
+mod file;
 mod progress;
 pub mod record;
 pub mod report;
@@ -20,7 +21,7 @@ mod sys;
 pub mod threshold;
 mod watch;
 
-pub use client::TlsError;
+pub use client::{TlsError, Trusted};
 pub use progress::Progress;
 pub use run::{Ended, Observer, Outcome, RunError, run};
 pub use watch::Sample;

@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{
     record::{Book, Row},
-    report::{milliseconds, short},
+    report::{clean, milliseconds, short},
     run::Observer,
     scenario::{Model, Scenario},
 };
@@ -46,7 +46,7 @@ impl Progress {
         });
         Self {
             bar,
-            stages: scenario.plan.stages().iter().map(|stage| stage.name.clone()).collect(),
+            stages: scenario.plan.stages().iter().map(|stage| clean(&stage.name)).collect(),
             duration,
             requests,
             is_open: matches!(scenario.model, Model::Open { .. }),
@@ -89,6 +89,17 @@ impl Progress {
 }
 
 impl Observer for Progress {
+    fn notice(&mut self, text: &str) {
+        let text = clean(&format!("warning: {text}"));
+        match &self.bar {
+            Some(bar) => bar.println(text),
+            // Nobody is left to read it when this fails.
+            None => {
+                let _ = writeln!(stderr().lock(), "{text}");
+            }
+        }
+    }
+
     fn row(&mut self, row: &Row, _: &Book) {
         self.done += row.requests;
         for (kind, count) in &row.errors {

@@ -16,7 +16,7 @@ pub enum ThresholdError {
     #[error("write METRIC>VALUE or METRIC<VALUE, such as p99>50ms or error_rate>0.1%")]
     Form,
     #[error(
-        "{0} is no metric; write one of p50, p99.9 (any percentile), mean, max, ttfb_p99, \
+        "{0} is no metric; write one of p50, p99.9 (any below p100), mean, max, ttfb_p99, \
          error_rate, errors, rate, requests, after ENDPOINT. and before @STAGE if you like"
     )]
     Metric(String),
@@ -217,7 +217,7 @@ impl Metric {
         match self {
             Self::ErrorRate => "a share such as 0.1% or 0.001",
             _ if self.is_time() => "a time with its unit, such as 50ms",
-            _ => "a number",
+            _ => "a number of at least zero",
         }
     }
 

@@ -2,9 +2,9 @@
 //!
 //! Purpose: asks the server's `/metrics` once for each interval, a second at least. Owner:
 //! the run. Invariant: what is missing is passed over, be it a metric or the whole answer;
-//! a run never fails or waits for it.
+//! a run never fails or waits for it, but hears why.
 
-use std::{future::pending, time::Duration};
+use std::{future::pending, io, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, header};
@@ -46,12 +46,14 @@ impl Sample {
             queue: sum(&["remuda_queue_depth"]),
             shed_total: sum(&["remuda_shed_total"]),
             rss_bytes: sum(&["remuda_worker_rss_bytes", "process_resident_memory_bytes"]),
-            cpu_seconds_total: sum(&[
-                "remuda_cpu_seconds_total",
-                "remuda_worker_cpu_seconds_total",
-                "process_cpu_seconds_total",
-                "remuda_guest_cpu_seconds_total",
-            ]),
+            // Of all processes of the server; older ones tell only that of their guests.
+            cpu_seconds_total: match sum(&["remuda_worker_cpu_seconds_total"]) {
+                Some(workers) => {
+                    let own = sum(&["remuda_supervisor_cpu_seconds_total"]).unwrap_or_default();
+                    Some(workers + own)
+                }
+                None => sum(&["process_cpu_seconds_total", "remuda_guest_cpu_seconds_total"]),
+            },
             loop_lag_seconds: fold(text, &["remuda_loop_lag_seconds"], f64::max),
         }
     }
@@ -93,7 +95,7 @@ fn end_of_labels(text: &str) -> Option<usize> {
 
 /// Asks again and again, in a task that ends with this.
 pub(crate) struct Watcher {
-    samples: mpsc::Receiver<Sample>,
+    samples: mpsc::Receiver<Result<Sample, String>>,
     _task: JoinSet<()>,
 }
 
@@ -109,8 +111,9 @@ impl Watcher {
         Self { samples, _task: task }
     }
 
-    /// The next answer; never, when there is nobody to ask. May be dropped at any time.
-    pub(crate) async fn next(&mut self) -> Sample {
+    /// The next answer, or why there is none; never, when there is nobody to ask. May be
+    /// dropped at any time.
+    pub(crate) async fn next(&mut self) -> Result<Sample, String> {
         match self.samples.recv().await {
             Some(sample) => sample,
             None => pending().await,
@@ -118,48 +121,70 @@ impl Watcher {
     }
 }
 
-async fn watch(target: Target, period: Duration, samples: mpsc::Sender<Sample>) {
+async fn watch(target: Target, period: Duration, samples: mpsc::Sender<Result<Sample, String>>) {
     // Just before the interval ends, so that its row has it.
     let mut ticks = interval_at(Instant::now() + period * 4 / 5, period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    loop {
+    // Once at the start: who has misspelt the address should not hear it at the end.
+    while samples.send(look(&target).await).await.is_ok() {
         ticks.tick().await;
-        let Ok(Some(text)) = timeout(PATIENCE, ask(&target)).await else { continue };
-        if samples.send(Sample::parse(&text)).await.is_err() {
-            return;
-        }
     }
 }
 
-async fn ask(target: &Target) -> Option<String> {
+/// Asks once.
+async fn look(target: &Target) -> Result<Sample, String> {
+    let answer = timeout(PATIENCE, ask(target)).await;
+    let problem = match answer.unwrap_or_else(|_| Err(format!("no answer within {PATIENCE:?}"))) {
+        Ok(text) => match Sample::parse(&text) {
+            sample if sample == Sample::default() => "no metric in it is known".to_owned(),
+            sample => return Ok(sample),
+        },
+        Err(problem) => problem,
+    };
+    let path = path(target);
+    Err(format!(
+        "metrics: failed to read {target}{path}: {problem}; write where the server's /metrics is"
+    ))
+}
+
+/// A server's address alone means its metrics.
+fn path(target: &Target) -> &str {
+    if target.path == "/" { "/metrics" } else { &target.path }
+}
+
+async fn ask(target: &Target) -> Result<String, String> {
+    let told = |error: io::Error| error.to_string();
     match &target.address {
         Address::Tcp { host, port } => {
-            exchange(target, TcpStream::connect((host.as_str(), *port)).await.ok()?).await
+            let stream = TcpStream::connect((host.as_str(), *port)).await.map_err(told)?;
+            exchange(target, stream).await
         }
-        Address::Unix(path) => exchange(target, UnixStream::connect(path).await.ok()?).await,
+        Address::Unix(path) => {
+            exchange(target, UnixStream::connect(path).await.map_err(told)?).await
+        }
     }
 }
 
-async fn exchange<S>(target: &Target, stream: S) -> Option<String>
+async fn exchange<S>(target: &Target, stream: S) -> Result<String, String>
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
 {
+    let told = |error: hyper::Error| error.to_string();
     let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.ok()?;
-    // A server's address alone means its metrics.
-    let path = if target.path == "/" { "/metrics" } else { &target.path };
-    let request = Request::get(path)
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(told)?;
+    let request = Request::get(path(target))
         .header(header::HOST, target.authority.as_str())
         .header(header::ACCEPT, "text/plain")
         .body(Empty::<Bytes>::new())
-        .ok()?;
+        .map_err(|error| error.to_string())?;
     let answer = async {
-        let response = sender.send_request(request).await.ok()?;
+        let response = sender.send_request(request).await.map_err(told)?;
         if !response.status().is_success() {
-            return None;
+            return Err(format!("status {}", response.status().as_u16()));
         }
-        let body = Limited::new(response.into_body(), MOST_BYTES).collect().await.ok()?;
-        String::from_utf8(body.to_bytes().to_vec()).ok()
+        let body = Limited::new(response.into_body(), MOST_BYTES).collect().await;
+        let body = body.map_err(|error| error.to_string())?.to_bytes();
+        String::from_utf8(body.to_vec()).map_err(|_| "it is no text".to_owned())
     };
     let mut connection = std::pin::pin!(connection);
     let mut answer = std::pin::pin!(answer);
@@ -202,6 +227,19 @@ process_resident_memory_bytes 5
             loop_lag_seconds: Some(0.25),
         };
         assert_eq!(sample, expected);
+    }
+
+    #[test]
+    fn the_cpu_time_of_a_server_is_that_of_all_its_processes() {
+        let cpu = |text: &str| Sample::parse(text).cpu_seconds_total;
+        let guests = "remuda_guest_cpu_seconds_total{route=\"/\"} 1.5\n";
+        let workers = "remuda_worker_cpu_seconds_total{worker=\"0\",mode=\"user\"} 2\n\
+                       remuda_worker_cpu_seconds_total{worker=\"0\",mode=\"system\"} 0.5\n";
+        let supervisor = "remuda_supervisor_cpu_seconds_total{mode=\"user\"} 0.25\n";
+        assert_eq!(cpu(guests), Some(1.5));
+        assert_eq!(cpu(&[guests, workers].concat()), Some(2.5));
+        assert_eq!(cpu(&[guests, workers, supervisor].concat()), Some(2.75));
+        assert_eq!(cpu("process_cpu_seconds_total 4\n"), Some(4.0));
     }
 
     #[test]

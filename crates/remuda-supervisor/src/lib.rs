@@ -34,6 +34,7 @@ mod ledger;
 mod lifecycle;
 mod link;
 mod listeners;
+mod meter;
 mod notify;
 mod orders;
 mod reap;

@@ -46,6 +46,7 @@ use crate::{
     lifecycle::{GenerationId, WorkerId},
     link::{Heard, Inbox},
     listeners::Listeners,
+    meter::Meter,
     notify::Notifier,
     orders::Orders,
     reap::{Exit, reap},
@@ -118,6 +119,7 @@ struct Supervisor {
     roster: Roster,
     helpers: Helpers,
     ledger: Ledger,
+    meter: Meter,
     orders: Orders,
     signals: Signals,
     inbox: mpsc::Receiver<(WorkerId, Heard)>,
@@ -198,6 +200,7 @@ impl Supervisor {
             roster: Roster::default(),
             helpers: Helpers::default(),
             ledger: Ledger::default(),
+            meter: Meter::default(),
             orders: Orders::default(),
             signals,
             inbox,
@@ -247,6 +250,7 @@ impl Supervisor {
             while let Some(event) = events.pop_front() {
                 if let Event::Exited { worker, .. } = event {
                     self.ledger.gone(worker);
+                    self.meter.gone(worker);
                 }
                 for action in self.fleet.handle_event(event, Instant::now()) {
                     if let Action::Finish(outcome) = action {
@@ -337,6 +341,8 @@ impl Supervisor {
                 events.extend(self.command(command, signal));
             }
             Wake::Signal(Received::ChildEnded) => {
+                // What they have used goes with them.
+                self.read_meter();
                 let ended = reap();
                 events.extend(ended.into_iter().filter_map(|(pid, exit)| self.reaped(pid, exit)));
             }
@@ -373,6 +379,16 @@ impl Supervisor {
     fn measured_at_first(&self, worker: WorkerId, message: &FromWorker) -> Option<Event> {
         let is_ready = matches!(message, FromWorker::Ready);
         measured(self.roster.running().find(|(running, _)| is_ready && *running == worker)?)
+    }
+
+    /// Reads what the workers have used that were not waited for.
+    fn read_meter(&mut self) {
+        let running: BTreeMap<_, _> = self.roster.running().collect();
+        for (id, worker) in self.fleet.workers() {
+            if let Some(pid) = running.get(&id) {
+                self.meter.read(id, worker.slot, *pid);
+            }
+        }
     }
 
     fn reaped(&mut self, pid: Pid, exit: Exit) -> Option<Event> {

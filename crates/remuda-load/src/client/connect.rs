@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::io::Errno;
 use rustls::pki_types::ServerName;
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
@@ -83,7 +84,12 @@ impl Connector {
                 // The kernel's own patience.
                 let is_late = error.kind() == io::ErrorKind::TimedOut;
                 let kind = if is_late { Kind::ConnectTimeout } else { Kind::Connect };
-                Failure::new(kind, error.to_string())
+                let remedy = match error.raw_os_error().map(Errno::from_raw_os_error) {
+                    Some(Errno::MFILE) => "; let this process open more files (ulimit -n)",
+                    Some(Errno::ADDRNOTAVAIL) => "; there are no ports left: reuse connections",
+                    _ => "",
+                };
+                Failure::new(kind, format!("{error}{remedy}"))
             })?;
             self.secure(socket).await
         });
@@ -113,10 +119,11 @@ impl Connector {
         let stream = connector
             .connect(name.clone(), socket)
             .await
-            .map_err(|error| Failure::new(Kind::Tls, error.to_string()))?;
+            .map_err(|error| Failure::new(Kind::Tls, tls::explain(&error)))?;
         let is_two = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         if self.http == Http::Two && !is_two {
-            return Err(Failure::new(Kind::Tls, "the server does not speak h2 (ALPN)"));
+            let detail = "the server does not speak h2 (ALPN); leave out connection.http (--http)";
+            return Err(Failure::new(Kind::Tls, detail));
         }
         let protocol = if is_two { Protocol::Http2 } else { Protocol::Http1 };
         Ok((Stream::Tls(Box::new(stream)), protocol))

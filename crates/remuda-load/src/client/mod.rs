@@ -16,10 +16,12 @@ mod lane;
 mod stream;
 mod template;
 mod tls;
+mod trust;
 
 pub(crate) use connect::{Connector, Protocol};
 pub(crate) use lane::{Lane, Shared};
 pub use tls::TlsError;
+pub use trust::Trusted;
 
 /// One name for hyper's error, which HTTP/1 and HTTP/2 share.
 type HyperError = hyper::Error;

@@ -3,16 +3,16 @@
 //! Owner: the [connector](super::Connector). Invariant: every handshake is a full one (no
 //! session is resumed), so that a fresh connection costs what a new client costs.
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use rustls::{
-    ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
     client::{
         Resumption,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
     crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
-    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _},
+    pki_types::{CertificateDer, ServerName, UnixTime},
 };
 
 use crate::scenario::{Connection, Http};
@@ -20,17 +20,30 @@ use crate::scenario::{Connection, Http};
 /// Why TLS cannot be spoken.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    #[error(
-        "connection.cacert: failed to find a certificate in the file; it must be in PEM, with the \
-         line -----BEGIN CERTIFICATE-----"
-    )]
-    NoCertificate,
-    #[error("connection.cacert: failed to use the certificate: {0}; give it in PEM")]
-    Certificate(String),
     #[error("target: failed to use {0:?} as a server's name; write a host name or an address")]
     Name(String),
     #[error("target: failed to set up TLS: {0}; try another certificate")]
     Setup(#[source] Error),
+}
+
+/// Why a handshake has failed, and what to do.
+pub(super) fn explain(error: &io::Error) -> String {
+    let cause = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+    let remedy = match cause {
+        Some(Error::InvalidCertificate(
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+        )) => "write the target with a name that the certificate has, or use --insecure",
+        Some(Error::InvalidCertificate(_)) => {
+            "trust its issuer with connection.cacert (--cacert FILE), or anybody with --insecure"
+        }
+        Some(Error::InvalidMessage(_)) => "what answers there speaks no TLS; write http://",
+        Some(Error::NoApplicationProtocol) => "try another connection.http (--http)",
+        None if error.kind() == io::ErrorKind::UnexpectedEof => {
+            "the server has hung up; does it speak TLS there?"
+        }
+        _ => "check what TLS the server speaks",
+    };
+    format!("{error}; {remedy}")
 }
 
 pub(super) fn config(connection: &Connection) -> Result<ClientConfig, TlsError> {
@@ -38,15 +51,16 @@ pub(super) fn config(connection: &Connection) -> Result<ClientConfig, TlsError> 
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(TlsError::Setup)?;
-    let mut config = if connection.insecure {
-        let anyone = Arc::new(Anyone(provider));
-        builder.dangerous().with_custom_certificate_verifier(anyone).with_no_client_auth()
-    } else {
-        let roots = match &connection.cacert {
-            Some(pem) => named(pem)?,
-            None => system(),
-        };
-        builder.with_root_certificates(roots).with_no_client_auth()
+    let mut config = match &connection.cacert {
+        _ if connection.insecure => {
+            let anyone = Arc::new(Anyone(provider));
+            builder.dangerous().with_custom_certificate_verifier(anyone).with_no_client_auth()
+        }
+        Some(trusted) => {
+            let named = Arc::new(trusted.verifier(&provider).map_err(TlsError::Setup)?);
+            builder.dangerous().with_custom_certificate_verifier(named).with_no_client_auth()
+        }
+        None => builder.with_root_certificates(system()).with_no_client_auth(),
     };
     config.resumption = Resumption::disabled();
     config.alpn_protocols = match connection.http {
@@ -55,15 +69,6 @@ pub(super) fn config(connection: &Connection) -> Result<ClientConfig, TlsError> 
         Http::Two => vec![b"h2".to_vec()],
     };
     Ok(config)
-}
-
-fn named(pem: &[u8]) -> Result<RootCertStore, TlsError> {
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(pem) {
-        let certificate = certificate.map_err(|error| TlsError::Certificate(error.to_string()))?;
-        roots.add(certificate).map_err(|error| TlsError::Certificate(error.to_string()))?;
-    }
-    if roots.is_empty() { Err(TlsError::NoCertificate) } else { Ok(roots) }
 }
 
 /// Those that the machine trusts, or those of Mozilla where it has none.

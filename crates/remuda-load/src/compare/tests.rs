@@ -46,6 +46,7 @@ fn report(seed: u64, seconds: u32, slower: f64, failing: f64) -> Report {
         threads: 1,
         protocol: "HTTP/1.1",
         unfinished: 0,
+        metrics_problem: None,
     };
     Report::new(&scenario, &outcome).unwrap()
 }

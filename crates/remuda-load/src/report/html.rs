@@ -52,13 +52,16 @@ fn head(report: &Report, title: &str, out: &mut String) -> std::fmt::Result {
     }
     let latency = all.latency_ms.as_ref();
     let of = |get: fn(&Spread) -> f64| milliseconds_or_dash(latency.map(get));
-    let tiles = [
+    let planned = report.planned_rate().map(|rate| format!(", of {} planned", short(rate)));
+    let rate = format!("per second, as expected{}", planned.unwrap_or_default());
+    let tiles: [(&str, String); 9] = [
         ("requests", all.requests.to_string()),
-        ("per second, as expected", short(all.rate)),
+        (&rate, short(all.rate)),
         ("p50", of(|spread| spread.p50)),
         ("p95", of(|spread| spread.p95)),
         ("p99", of(|spread| spread.p99)),
         ("p99.9", of(|spread| spread.p999)),
+        ("longest", of(|spread| spread.max)),
         ("errors", format!("{} ({})", all.errors, percent(all.error_rate))),
         ("bodies per second", bytes(all.bytes_per_second)),
     ];

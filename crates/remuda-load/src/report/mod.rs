@@ -8,6 +8,7 @@ mod encode;
 mod html;
 mod number;
 mod page;
+mod read;
 mod svg;
 mod text;
 
@@ -16,11 +17,13 @@ use std::collections::BTreeMap;
 pub use encode::{Encoded, HistogramError, decode};
 pub use html::html;
 pub(crate) use number::{milliseconds, percent, short};
+pub use read::ReadError;
 use serde::{Deserialize, Serialize};
+pub(crate) use text::clean;
 pub use text::text;
 
 use crate::{
-    record::{Figures, Row, Spread, Tally},
+    record::{Figures, Kind, Row, Spread, Tally},
     run::Outcome,
     scenario::{Described, Scenario},
     threshold::{self, Verdict},
@@ -44,6 +47,9 @@ pub struct Report {
     pub ended: String,
     /// In flight when the run was interrupted; counted nowhere else.
     pub unfinished: u64,
+    /// Why the server has told nothing of itself, if it was asked and never did.
+    #[serde(default)]
+    pub metrics_problem: Option<String>,
     pub summary: Summary,
     pub thresholds: Vec<Verdict>,
     pub series: Vec<Row>,
@@ -168,6 +174,7 @@ impl Report {
             threads: outcome.threads,
             ended: outcome.ended.name().to_owned(),
             unfinished: outcome.unfinished,
+            metrics_problem: outcome.metrics_problem.clone(),
             summary,
             thresholds: threshold::judge(scenario, book),
             series: book.rows.clone(),
@@ -179,6 +186,21 @@ impl Report {
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
+        let all = &self.summary.all;
+        if all.requests == 0 {
+            warnings.push("no request has ended: the run was too short, or too slow".to_owned());
+        } else if all.ok == 0 {
+            warnings.push("no request ended as expected: look at the errors".to_owned());
+        }
+        let dropped = all.errors_by_kind.get(Kind::Dropped.name()).copied().unwrap_or_default();
+        if dropped > 0 {
+            warnings.push(format!(
+                "{dropped} of {} arrivals were dropped, for {} were in flight (max_in_flight): the \
+                 rate was more than the server answers in time",
+                all.requests,
+                self.scenario.max_in_flight.unwrap_or_default()
+            ));
+        }
         let generator = &self.summary.generator;
         if generator.busiest > BUSY {
             warnings.push(format!(
@@ -200,7 +222,19 @@ impl Report {
                 self.unfinished
             ));
         }
+        warnings.extend(self.metrics_problem.clone());
         warnings
+    }
+}
+
+impl Report {
+    /// Arrivals per second that were planned for the time that was measured; `None` for users,
+    /// who come again when they can.
+    pub(crate) fn planned_rate(&self) -> Option<f64> {
+        let rows = || self.series.iter().filter(|row| row.measured);
+        let seconds: f64 = rows().map(|row| row.seconds).sum();
+        let planned: f64 = rows().map(|row| row.level * row.seconds).sum();
+        (self.scenario.model == "open" && seconds > 0.0).then(|| planned / seconds)
     }
 }
 

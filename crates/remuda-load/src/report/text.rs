@@ -41,10 +41,12 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
         all.errors,
         percent(all.error_rate)
     )?;
+    let planned = report.planned_rate().map(|rate| format!(" of {}/s planned", short(rate)));
     writeln!(
         out,
-        "rate       {}/s as expected, {}/s of bodies",
+        "rate       {}/s as expected{}, {}/s of bodies",
         short(all.rate),
+        planned.unwrap_or_default(),
         bytes(all.bytes_per_second)
     )?;
     spread(out, "latency", all.latency_ms.as_ref())?;
@@ -88,7 +90,7 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
         writeln!(out, "{outcome}  {}  ({})", clean(&verdict.threshold), verdict.detail)?;
     }
     for warning in report.warnings() {
-        writeln!(out, "\nwarning: {warning}")?;
+        writeln!(out, "\nwarning: {}", clean(&warning))?;
     }
     Ok(())
 }
@@ -161,6 +163,6 @@ fn table<'a>(
 }
 
 /// Without what a terminal would obey.
-pub(super) fn clean(text: &str) -> String {
+pub(crate) fn clean(text: &str) -> String {
     text.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
 }

@@ -29,7 +29,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::{
     client::{Connector, Protocol, TlsError},
-    record::{Book, Row},
+    record::{Book, Kind, Row},
     scenario::{Model, Scenario},
     watch::{Sample, Watcher},
 };
@@ -46,7 +46,8 @@ const ARRIVALS_PER_THREAD: f64 = 2000.0;
 pub enum RunError {
     #[error("failed to find the address of {target}: {source}; check the name")]
     LookUp { target: String, source: io::Error },
-    #[error("failed to connect to {target}: {problem}; is the server running there?")]
+    /// The problem has its remedy with it.
+    #[error("failed to connect to {target}: {problem}")]
     Unreachable { target: String, problem: String },
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -98,12 +99,17 @@ pub struct Outcome {
     pub protocol: &'static str,
     /// In flight when the run was interrupted; they count nowhere else.
     pub unfinished: u64,
+    /// Why the server has told nothing of itself, if it was asked and never did.
+    pub metrics_problem: Option<String>,
 }
 
 /// Shows a run while it goes on.
 pub trait Observer {
     /// An interval has ended; `book` is what was counted until then.
     fn row(&mut self, row: &Row, book: &Book);
+
+    /// Something is not as it was asked for, and the run goes on.
+    fn notice(&mut self, _text: &str) {}
 }
 
 impl Observer for () {
@@ -159,6 +165,7 @@ async fn conduct(
     let mut interrupt = pin!(interrupt);
     let mut is_interrupted = false;
     let mut sample: Option<Sample> = None;
+    let (mut has_sample, mut metrics_problem) = (false, None);
     loop {
         tokio::select! {
             report = reports.recv() => match report {
@@ -172,7 +179,15 @@ async fn conduct(
                     }
                 }
             },
-            new = watcher.next() => sample = Some(new),
+            new = watcher.next() => match new {
+                Ok(new) => (sample, has_sample) = (Some(new), true),
+                Err(problem) if metrics_problem.is_none() && !has_sample => {
+                    observer.notice(&problem);
+                    metrics_problem = Some(problem);
+                }
+                // One that does not answer for a while has enough to do.
+                Err(_) => {}
+            },
             () = &mut interrupt, if !is_interrupted => {
                 is_interrupted = true;
                 // The threads listen as long as they live.
@@ -191,7 +206,8 @@ async fn conduct(
     };
     let protocol = if protocol == Protocol::Http1 { "HTTP/1.1" } else { "HTTP/2" };
     let (book, unfinished) = gatherer.close();
-    Ok(Outcome { book, ended, started, threads, protocol, unfinished })
+    let metrics_problem = metrics_problem.filter(|_| !has_sample);
+    Ok(Outcome { book, ended, started, threads, protocol, unfinished, metrics_problem })
 }
 
 /// Connects once: better one message now than a million errors.
@@ -203,10 +219,13 @@ async fn reach(scenario: &Scenario) -> Result<(Connector, Protocol), RunError> {
     let connector = Connector::new(target, &scenario.connection, addresses)?;
     match connector.connect().await {
         Ok((_, protocol, _)) => Ok((connector, protocol)),
-        Err(failure) => Err(RunError::Unreachable {
-            target: target.to_string(),
-            problem: failure.detail.into_owned(),
-        }),
+        Err(failure) => {
+            let problem = match failure.kind {
+                Kind::Tls => failure.detail.into_owned(),
+                _ => format!("{}; is the server running there?", failure.detail),
+            };
+            Err(RunError::Unreachable { target: target.to_string(), problem })
+        }
     }
 }
 

@@ -22,12 +22,12 @@ pub use raw::{Raw, RawConnection, RawEndpoint, RawStage, StatusList};
 pub use target::{Address, Target};
 pub use value::{Statuses, Think};
 
-use crate::threshold::Threshold;
+use crate::{client::Trusted, threshold::Threshold};
 
 /// Why a scenario cannot be run.
 #[derive(Debug, thiserror::Error)]
 pub enum ScenarioError {
-    #[error("{path}: failed to read the scenario: {source}; name a URL or a readable file", path = path.display())]
+    #[error("{path}: failed to read the scenario: {source}; name a readable file, or a URL", path = path.display())]
     Read { path: PathBuf, source: std::io::Error },
     #[error("{path}: failed to understand the scenario: {problem}", path = path.display())]
     Parse { path: PathBuf, problem: String },
@@ -38,11 +38,16 @@ pub enum ScenarioError {
 
 /// One mistake: where, what it says there, and what to do.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{key}: failed to use {value:?}: {remedy}")]
+#[error("{key}: failed to {}: {remedy}", used(.value))]
 pub struct Problem {
     pub key: String,
     pub value: String,
     pub remedy: String,
+}
+
+/// What is not there cannot be wrong.
+fn used(value: &str) -> String {
+    if value.is_empty() { "find a value".to_owned() } else { format!("use {value:?}") }
 }
 
 /// Everything about a run.
@@ -98,8 +103,8 @@ pub struct Connection {
     pub streams: usize,
     /// For TCP and TLS together.
     pub timeout: Duration,
-    /// Trusted instead of the system's roots, in PEM.
-    pub cacert: Option<Vec<u8>>,
+    /// Trusted instead of the system's roots.
+    pub cacert: Option<Trusted>,
     /// Any certificate will do.
     pub insecure: bool,
 }

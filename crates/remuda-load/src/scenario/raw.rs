@@ -4,11 +4,15 @@
 //! Invariant: nothing is filled in here, so that what is missing can be told from what is
 //! said twice.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use serde::{Deserialize, Deserializer};
 
 use super::ScenarioError;
+use crate::file;
+
+/// Of a scenario, in bytes; bodies may be in files of their own.
+const LONGEST_FILE: u64 = 16 << 20;
 
 /// Every setting, unset. Durations read `250ms`, `30s`; a bare number is seconds.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -132,7 +136,7 @@ impl Raw {
     /// # Errors
     /// When it cannot be read, is not TOML, or has a key that does not exist.
     pub fn from_file(path: &Path) -> Result<Self, ScenarioError> {
-        let text = fs::read_to_string(path)
+        let text = file::read_text(path, LONGEST_FILE)
             .map_err(|source| ScenarioError::Read { path: path.to_owned(), source })?;
         let mut raw: Self = toml::from_str(&text).map_err(|error| ScenarioError::Parse {
             path: path.to_owned(),

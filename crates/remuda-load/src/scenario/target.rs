@@ -29,6 +29,18 @@ pub enum Address {
 pub(super) const FORM: &str =
     "write http://HOST:PORT/PATH, https://HOST/PATH or unix:/PATH/OF/SOCKET";
 
+/// And what it must not have: it would be in every report.
+pub(super) const NO_USER: &str =
+    "leave out user and password, and send them in the header authorization";
+
+/// A URL without user and password, if it has one of them.
+pub(super) fn without_user(text: &str) -> Option<String> {
+    let (scheme, rest) = text.split_once("://")?;
+    let end = rest.find('/').unwrap_or(rest.len());
+    let (_, host) = rest[..end].rsplit_once('@')?;
+    Some(format!("{scheme}://{host}{}", &rest[end..]))
+}
+
 impl Target {
     /// Understands a URL or `unix:` and the path of a socket.
     #[must_use]
@@ -102,6 +114,14 @@ mod tests {
         let target = Target::parse("unix:/run/app.sock").unwrap();
         assert_eq!(target.address, Address::Unix("/run/app.sock".into()));
         assert_eq!(target.to_string(), "unix:/run/app.sock");
+    }
+
+    #[test]
+    fn a_password_is_not_repeated() {
+        let bare = |text| without_user(text);
+        assert_eq!(bare("http://u:p@a:80/b@c").as_deref(), Some("http://a:80/b@c"));
+        assert_eq!(bare("http://u@p@a").as_deref(), Some("http://a"));
+        assert_eq!(bare("http://a/b@c"), None);
     }
 
     #[test]

@@ -101,7 +101,8 @@ impl Scenario {
         let metrics = raw.metrics.as_ref().and_then(|text| {
             let metrics = Target::parse(text);
             if metrics.as_ref().is_none_or(|metrics| metrics.is_tls) {
-                let remedy = "write where /metrics is, such as http://127.0.0.1:9000/metrics";
+                let remedy = "write where /metrics is, without TLS, such as \
+                              http://127.0.0.1:9000/metrics";
                 problems.add("metrics", text, remedy);
             }
             metrics
@@ -154,7 +155,11 @@ fn server(raw: &Raw, problems: &mut Problems) -> Option<Target> {
         return None;
     };
     let Some(mut server) = Target::parse(text) else {
-        problems.add("target", text, target::FORM);
+        // What is secret is not repeated.
+        match target::without_user(text) {
+            Some(bare) => problems.add("target", bare, target::NO_USER),
+            None => problems.add("target", text, target::FORM),
+        }
         return None;
     };
     if !raw.endpoints.iter().all(|endpoint| endpoint.path.is_none()) && server.path != "/" {

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use remuda_load::report::decode;
+use remuda_load::report::{decode, html, text};
 
 use crate::{
     report,
@@ -15,6 +15,7 @@ fn as_many_arrive_as_planned() {
     let report = report(&server.url, "rate = 300\nduration = '1s'\nthreads = 2");
     assert_eq!((report.summary.all.requests, server.requests()), (300, 300));
     assert!((report.summary.all.rate - 300.0).abs() < 15.0, "{:?}", report.summary.all);
+    assert!(!report.warnings().iter().any(|text| text.contains("dropped")));
 }
 
 #[test]
@@ -59,13 +60,22 @@ fn a_server_that_stands_still_is_charged_with_all_who_come() {
 #[test]
 fn who_finds_no_room_is_dropped_and_counted() {
     let server = Server::tcp();
-    let text = "rate = 100\nduration = '1s'\nmax_in_flight = 5\nthreads = 1";
-    let report = report(&format!("{}/slow/500", server.url), text);
+    let load = "rate = 100\nduration = '1s'\nmax_in_flight = 5\nthreads = 1";
+    let report = report(&format!("{}/slow/500", server.url), load);
     let all = &report.summary.all;
     assert_eq!(all.requests, 100);
     assert_eq!(all.errors_by_kind.keys().collect::<Vec<_>>(), ["dropped"]);
     assert_eq!(all.ok, server.requests());
     assert!(State::get(&server.state.most_at_once) <= 5 && all.ok < 20, "{all:?}");
+    // Nobody has to look for it: what was planned stands beside what was reached.
+    let warning = format!("{} of 100 arrivals were dropped, for 5 were in flight", all.errors);
+    assert!(report.warnings().iter().any(|told| told.contains(&warning)), "{report:?}");
+    let planned = all.seconds.recip() * 100.0;
+    let text = text(&report);
+    let line = text.lines().find(|line| line.starts_with("rate")).unwrap();
+    let told: f64 = line.split(" of ").nth(1).unwrap().split("/s").next().unwrap().parse().unwrap();
+    assert!((told - planned).abs() < 2.0, "{told} for {planned}: {line}");
+    assert!(html(&report).contains("per second, as expected, of "));
 }
 
 #[test]

@@ -49,6 +49,7 @@ fn the_server_says_how_it_is() {
     let sample = report.series.iter().find_map(|row| row.server.as_ref()).unwrap();
     assert_eq!((sample.in_flight, sample.shed_total), (Some(3.0), Some(7.0)));
     assert_eq!((sample.rss_bytes, sample.queue), (Some(1048576.0), None));
+    assert_eq!(report.metrics_problem, None);
     let page = html(&report);
     assert!(page.contains("Server: resident memory") && page.contains("1.0 MiB"), "{page}");
     // What is missing is left out.
@@ -58,10 +59,18 @@ fn the_server_says_how_it_is() {
 #[test]
 fn metrics_that_are_not_there_disturb_nobody() {
     let server = Server::tcp();
-    let text = format!("rate = 20\nduration = '1s'\nmetrics = '{}/status/500'", server.url);
-    let report = report(&server.url, &text);
+    let load = format!("rate = 20\nduration = '1s'\nmetrics = '{}/status/500'", server.url);
+    let report = report(&server.url, &load);
     assert_eq!(report.summary.all.ok, 20);
     assert!(report.series.iter().all(|row| row.server.is_none()));
+    // But who has asked for them hears why.
+    let problem = report.metrics_problem.as_ref().unwrap();
+    assert!(problem.contains("/status/500: status 500;"), "{problem}");
+    assert!(text(&report).contains(problem) && report.warnings().contains(problem));
+    // A page that is there and has no metrics is no better.
+    let page = format!("rate = 20\nduration = '1s'\nmetrics = '{}/any'", server.url);
+    let problem = crate::report(&server.url, &page).metrics_problem.unwrap();
+    assert!(problem.contains("no metric in it is known"), "{problem}");
 }
 
 #[test]
@@ -90,6 +99,31 @@ fn a_page_has_the_data_and_nothing_that_runs() {
     assert_eq!(outcomes, [Outcome::Broken, Outcome::Held, Outcome::TooFew]);
 }
 
+/// What another version has written can be read as long as its schema is this one's.
+#[test]
+fn a_report_is_read_from_its_file_or_refused_with_the_reason() {
+    let server = Server::tcp();
+    let told = report(&server.url, "users = 1\nrequests = 20");
+    let folder = tempfile::tempdir().unwrap();
+    let read = |text: &str| {
+        let path = folder.path().join("run.json");
+        std::fs::write(&path, text).unwrap();
+        Report::from_file(&path).map_err(|error| error.to_string())
+    };
+    let mut json = serde_json::to_value(&told).unwrap();
+    json.as_object_mut().unwrap().remove("metrics_problem").unwrap();
+    let whole = json.to_string();
+    assert_eq!(read(&whole).unwrap().summary.all.ok, 20);
+    let refused = |text: &str, why: &str| {
+        let error = read(text).unwrap_err();
+        assert!(error.contains("run.json: failed to") && error.contains(why), "{error}");
+    };
+    refused(&whole[..whole.len() / 2], "as --json has written it");
+    refused(&whole.replace("\"schema\":1", "\"schema\":2"), "it has schema 2, this is 1");
+    refused("{\"schema\":1}", "missing field");
+    refused("<html>", "as --json has written it");
+}
+
 #[test]
 fn names_are_no_markup_and_no_orders_to_terminals() {
     let server = Server::tcp();
@@ -103,6 +137,7 @@ fn names_are_no_markup_and_no_orders_to_terminals() {
     told.summary.endpoints.push(told.summary.endpoints[0].clone());
     told.summary.examples.insert("status".to_owned(), wicked.to_owned());
     told.summary.all.errors_by_kind.insert("status".to_owned(), 1);
+    told.metrics_problem = Some(wicked.to_owned());
     let page = html(&told);
     assert!(page.contains("&lt;script&gt;") && !page.contains("<script"));
     let text = text(&told);

@@ -83,22 +83,27 @@ impl Server {
 
     /// `h2` and `http/1.1` by ALPN.
     pub(crate) fn tls() -> Self {
-        Self::start(|folder| {
+        Self::tls_as(&["localhost", "127.0.0.1"], rcgen::IsCa::NoCa)
+    }
+
+    /// The same with a certificate of its own making.
+    pub(crate) fn tls_as(names: &[&str], is_ca: rcgen::IsCa) -> Self {
+        let names: Vec<_> = names.iter().map(ToString::to_string).collect();
+        Self::start(move |folder| {
             let file = folder.join("certificate.pem");
-            Box::pin(async {
-                let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
-                let identity = rcgen::generate_simple_self_signed(names).unwrap();
-                std::fs::write(&file, identity.cert.pem()).unwrap();
-                let key = rustls::pki_types::PrivateKeyDer::try_from(
-                    identity.signing_key.serialize_der(),
-                )
-                .unwrap();
+            Box::pin(async move {
+                let mut parameters = rcgen::CertificateParams::new(names).unwrap();
+                parameters.is_ca = is_ca;
+                let key = rcgen::KeyPair::generate().unwrap();
+                let certificate = parameters.self_signed(&key).unwrap();
+                std::fs::write(&file, certificate.pem()).unwrap();
+                let key = rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();
                 let provider = Arc::new(rustls::crypto::ring::default_provider());
                 let mut config = rustls::ServerConfig::builder_with_provider(provider)
                     .with_safe_default_protocol_versions()
                     .unwrap()
                     .with_no_client_auth()
-                    .with_single_cert(vec![identity.cert.der().clone()], key)
+                    .with_single_cert(vec![certificate.der().clone()], key)
                     .unwrap();
                 config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
                 let acceptor = TlsAcceptor::from(Arc::new(config));

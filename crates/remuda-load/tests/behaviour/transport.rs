@@ -59,11 +59,41 @@ fn tls_agrees_on_the_version() {
 fn a_certificate_that_nobody_trusts_is_refused_unless_told() {
     let server = Server::tls();
     let error = run(&scenario(&server.url, "users = 1\nrequests = 1")).unwrap_err();
-    assert!(error.to_string().contains("certificate"), "{error}");
+    assert!(error.to_string().contains("invalid peer certificate"), "{error}");
+    assert!(error.to_string().contains("--cacert FILE"), "{error}");
     assert!(matches!(error, RunError::Unreachable { .. }));
     assert_eq!(server.state.requests.load(Ordering::SeqCst), 0);
     let text = "users = 1\nrequests = 5\nconnection.insecure = true";
     assert_eq!(report(&server.url, text).summary.all.ok, 5);
+}
+
+/// As `openssl req -x509` makes them.
+#[test]
+fn a_certificate_that_is_its_own_authority_is_trusted_when_it_is_named() {
+    let authority = || rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let named = |server: &Server| {
+        let cacert = server.certificate.as_ref().unwrap().display();
+        format!("users = 1\nrequests = 5\nconnection.cacert = '{cacert}'")
+    };
+    let server = Server::tls_as(&["127.0.0.1"], authority());
+    assert_eq!(report(&server.url, &named(&server)).summary.all.ok, 5);
+    // Neither is another one of the kind, nor this one under another name.
+    let other = Server::tls_as(&["127.0.0.1"], authority());
+    let error = run(&scenario(&server.url, &named(&other))).unwrap_err().to_string();
+    assert!(error.contains("invalid peer certificate"), "{error}");
+    let elsewhere = Server::tls_as(&["example.test"], authority());
+    let error = run(&scenario(&elsewhere.url, &named(&elsewhere))).unwrap_err().to_string();
+    assert!(error.contains("a name that the certificate has"), "{error}");
+    assert_eq!(elsewhere.requests(), 0);
+}
+
+#[test]
+fn a_server_without_tls_is_told_from_one_that_is_not_there() {
+    let server = Server::tcp();
+    let url = server.url.replace("http://", "https://");
+    let error = run(&scenario(&url, "users = 1")).unwrap_err().to_string();
+    assert!(error.contains("speaks no TLS; write http://"), "{error}");
+    assert!(!error.contains("is the server running"), "{error}");
 }
 
 #[test]

@@ -10,6 +10,8 @@ use remuda_control::{RouteSnapshot, Snapshot};
 use serde::Serialize;
 use tokio::sync::oneshot;
 
+use crate::meter::CpuTime;
+
 /// A question or an order to the loop. Whoever asked may have gone when it is answered.
 #[derive(Debug)]
 pub(crate) enum Call {
@@ -150,6 +152,10 @@ pub(crate) struct Metrics {
     /// All workers together, those that are gone included.
     pub(crate) total: Snapshot,
     pub(crate) workers: Vec<WorkerStatus>,
+    /// By slot, those that are gone included.
+    pub(crate) cpu: BTreeMap<usize, CpuTime>,
+    /// Of the supervisor itself.
+    pub(crate) own_cpu: CpuTime,
     /// Workers that were replaced, by reason: `exited`, `killed`, `silent`,
     /// `max_requests`, `max_lifetime`, `rss`, `restart`.
     pub(crate) restarts: BTreeMap<&'static str, u64>,

@@ -16,6 +16,7 @@ use prometheus_client::{
 };
 
 use super::call::{Metrics, WorkerStatus};
+use crate::meter::CpuTime;
 
 /// Prometheus chooses its parser by it.
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -211,6 +212,23 @@ impl Exposition {
             "remuda_loop_stalls",
             "Stalls of an event loop of more than 100 ms",
             [(NONE, self.0.total.stalls)],
+        )?;
+        let modes = |used: &CpuTime| {
+            [("user", used.user.as_secs_f64()), ("system", used.system.as_secs_f64())]
+        };
+        let of_slots = self.0.cpu.iter().flat_map(|(slot, used)| {
+            let with = |mode: &str| vec![("worker", slot.to_string()), ("mode", mode.to_owned())];
+            modes(used).map(|(mode, seconds)| (with(mode), seconds))
+        });
+        families.counters_of_seconds(
+            "remuda_worker_cpu",
+            "CPU time of worker processes, those included that were replaced",
+            of_slots,
+        )?;
+        families.counters_of_seconds(
+            "remuda_supervisor_cpu",
+            "CPU time of the supervisor itself",
+            modes(&self.0.own_cpu).map(|(mode, seconds)| (label("mode", mode), seconds)),
         )?;
         let newest = self.newest();
         families.gauges(

@@ -6,6 +6,7 @@
 use std::time::Instant;
 
 use remuda_control::ToWorker;
+use rustix::process::getpid;
 
 use super::Supervisor;
 use crate::{
@@ -13,6 +14,7 @@ use crate::{
     fleet::Event,
     ledger::Asker,
     lifecycle::State,
+    meter::cpu_time,
     orders::{CANNOT, Reply, USAGE, Wanted, counted},
     signals::Command,
     view,
@@ -169,11 +171,14 @@ impl Supervisor {
         }
     }
 
-    pub(super) fn metrics(&self, now: Instant) -> Metrics {
+    pub(super) fn metrics(&mut self, now: Instant) -> Metrics {
+        self.read_meter();
         Metrics {
             uptime_seconds: self.started.elapsed().as_secs_f64(),
             total: self.ledger.total(),
             workers: view::workers(&self.fleet, &self.ledger, now),
+            cpu: self.meter.slots(),
+            own_cpu: cpu_time(getpid()).unwrap_or_default(),
             restarts: self.fleet.restarts().clone(),
             reloads: self.orders.reloads.clone(),
             throttled_periods: self.watch.throttled_periods(),

@@ -1,6 +1,6 @@
 //! The command line of `remuda load`.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use clap::{Args, Subcommand};
 use remuda_load::scenario::{Raw, RawConnection, RawEndpoint, StatusList};
@@ -50,7 +50,7 @@ pub(crate) struct CompareArgs {
     #[arg(long)]
     pub(crate) any_scenario: bool,
     /// Changes below this are noise, in percent
-    #[arg(long, value_name = "PERCENT", default_value_t = 5.0)]
+    #[arg(long, value_name = "PERCENT", default_value_t = 5.0, value_parser = percent)]
     pub(crate) least: f64,
     /// Print JSON instead of text
     #[arg(long)]
@@ -170,6 +170,12 @@ fn header(text: &str) -> Result<(String, String), String> {
     Ok((name.trim().to_owned(), value.trim().to_owned()))
 }
 
+fn percent(text: &str) -> Result<f64, String> {
+    let percent = text.trim_end_matches('%').parse().ok();
+    let is_share = |percent: &f64| (0.0..=100.0).contains(percent);
+    percent.filter(is_share).ok_or_else(|| "write a number from 0 to 100".to_owned())
+}
+
 impl SendArgs {
     /// What the flags say, as a scenario.
     pub(crate) fn raw(&self) -> Raw {
@@ -213,12 +219,49 @@ impl SendArgs {
                 .any(|flag| flag.is_some());
         is_described.then(|| RawEndpoint {
             method: self.method.clone(),
-            headers: self.headers.iter().cloned().collect(),
+            headers: together(&self.headers),
             body: self.body.clone(),
             body_file: self.body_file.clone(),
             expect: self.expect.clone().map(StatusList::Text),
             expect_body: self.expect_body.clone(),
             ..RawEndpoint::default()
         })
+    }
+}
+
+/// Headers that are said twice as one: lists go on after a comma (RFC 9110, 5.3), cookies after
+/// a semicolon (RFC 9113, 8.2.3).
+fn together(headers: &[(String, String)]) -> BTreeMap<String, String> {
+    let mut together = BTreeMap::<String, String>::new();
+    for (name, value) in headers {
+        let name = name.to_ascii_lowercase();
+        let separator = if name == "cookie" { "; " } else { ", " };
+        together
+            .entry(name)
+            .and_modify(|all| all.push_str(&format!("{separator}{value}")))
+            .or_insert_with(|| value.clone());
+    }
+    together
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_that_is_said_twice_is_sent_whole() {
+        let said = [("Accept", "a"), ("Cookie", "b=1"), ("accept", "c"), ("cookie", "d=2")];
+        let said = said.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let expected = [("accept", "a, c"), ("cookie", "b=1; d=2")];
+        let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(together(&said), BTreeMap::from(expected));
+    }
+
+    #[test]
+    fn a_share_is_a_number_up_to_a_hundred() {
+        assert_eq!((percent("5"), percent("0.5%")), (Ok(5.0), Ok(0.5)));
+        for wrong in ["NaN", "-1", "101", "few", "inf"] {
+            assert!(percent(wrong).is_err(), "{wrong}");
+        }
     }
 }

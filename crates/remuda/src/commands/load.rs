@@ -5,8 +5,8 @@
 //! a run that is interrupted still tells what it has measured.
 
 use std::{
-    fs::{self, File},
-    io::Write as _,
+    fs::{self, File, OpenOptions},
+    io::{self, Seek as _, Write as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -18,6 +18,8 @@ use remuda_load::{
     scenario::{Raw, Scenario, ScenarioError},
     threshold::Outcome,
 };
+
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::describe::print;
 use crate::{
@@ -54,26 +56,36 @@ fn send(args: &SendArgs) -> Result<(), Failure> {
     })?;
     let report = Report::new(&scenario, &outcome)
         .map_err(|error| Failure::new(Exit::Software, error.to_string()))?;
-    let is_text_wanted = !args.quiet && args.json.as_deref() != Some(Path::new("-"));
+    let is_text_wanted = !args.quiet && !outputs.json_to_stdout;
+    // Whoever reads the summary may have gone: the reports come first, but none hides it.
+    let written = outputs.write(&report);
     if is_text_wanted {
         print(&text(&report))?;
     }
-    outputs.write(&report)?;
+    written?;
     if outcome.ended == Ended::Interrupted {
         return Err(Failure::new(Exit::Interrupted, "interrupted: the run is not whole"));
     }
     judge(&report)
 }
 
-/// Ready when somebody wants the run to end; never, where that cannot be noticed.
+/// Ready when somebody wants the run to end, be it at a keyboard or a CI job that has run out
+/// of time; never, where that cannot be noticed.
 async fn interrupted() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
+    let noticed = [SignalKind::interrupt(), SignalKind::terminate()].map(signal);
+    match noticed {
+        [Ok(mut interrupt), Ok(mut terminate)] => {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        }
+        _ => std::future::pending().await,
     }
 }
 
 fn scenario(args: &SendArgs) -> Result<Scenario, Failure> {
-    let Some(source) = &args.source else {
+    let Some(source) = args.source.as_ref().filter(|source| !source.is_empty()) else {
         let message = "failed to start: nothing to send to; name a URL such as \
                        http://127.0.0.1:8000/, or a scenario file";
         return Err(Failure::new(Exit::Usage, message));
@@ -88,11 +100,15 @@ fn scenario(args: &SendArgs) -> Result<Scenario, Failure> {
         .map_err(|error| Failure::new(exit, error.to_string()))
 }
 
-/// What is neither a URL nor a file was probably meant to be one of them.
+/// What is no file and looks like an address was meant to be a URL.
 fn unusable(error: &ScenarioError) -> Failure {
     let hint = match error {
-        ScenarioError::Read { .. } => "; URLs begin with http:// or https://",
-        _ => "",
+        ScenarioError::Read { path, source } if source.kind() == io::ErrorKind::NotFound => {
+            let path = path.display().to_string();
+            let looks_like_a_file = path.ends_with(".toml") || path.starts_with(['/', '.']);
+            if looks_like_a_file { String::new() } else { format!(" such as http://{path}") }
+        }
+        _ => String::new(),
     };
     Failure::new(Exit::Configuration, format!("{error}{hint}"))
 }
@@ -115,48 +131,93 @@ fn judge(report: &Report) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Files that are there before the run, so that it is not in vain.
+/// Files that are there before the run, so that it is not in vain. What was in them stays until
+/// there is something better.
 struct Outputs {
-    json: Option<(PathBuf, File)>,
-    html: Option<(PathBuf, File)>,
+    json: Option<Output>,
+    html: Option<Output>,
     json_to_stdout: bool,
+}
+
+struct Output {
+    path: PathBuf,
+    file: File,
+    /// It was not there before, and has nothing yet.
+    is_new: bool,
 }
 
 impl Outputs {
     fn open(args: &SendArgs) -> Result<Self, Failure> {
-        let open = |path: &Option<PathBuf>| {
-            let path = path.as_ref().filter(|path| *path != Path::new("-"));
-            path.map(|path| match File::create(path) {
-                Ok(file) => Ok((path.clone(), file)),
-                Err(error) => Err(unwritable(path, &error)),
-            })
-            .transpose()
-        };
-        let json_to_stdout = args.json.as_deref() == Some(Path::new("-"));
-        Ok(Self { json: open(&args.json)?, html: open(&args.html)?, json_to_stdout })
+        let stdout = Some(Path::new("-"));
+        let json_to_stdout = args.json.as_deref() == stdout;
+        if args.html.as_deref() == stdout {
+            let message = "--html: failed to use \"-\": only --json goes to standard output; name a \
+                           file";
+            return Err(Failure::new(Exit::Usage, message));
+        }
+        if args.json.is_some() && args.json == args.html {
+            let message = format!(
+                "--html: failed to use {:?}: --json goes there; name another",
+                args.html.as_deref().unwrap_or(Path::new("")).display()
+            );
+            return Err(Failure::new(Exit::Usage, message));
+        }
+        let json = args.json.as_deref().filter(|_| !json_to_stdout);
+        Ok(Self {
+            json: json.map(Output::open).transpose()?,
+            html: args.html.as_deref().map(Output::open).transpose()?,
+            json_to_stdout,
+        })
     }
 
+    /// Writes all that can be written; the first failure is told.
     fn write(self, report: &Report) -> Result<(), Failure> {
-        if self.json.is_some() || self.json_to_stdout {
-            let mut json = serde_json::to_string(report).map_err(|error| {
+        let json = || {
+            serde_json::to_string(report).map(|json| json + "\n").map_err(|error| {
                 Failure::new(Exit::Software, format!("failed to write the report: {error}"))
-            })?;
-            json.push('\n');
-            if self.json_to_stdout {
-                print(&json)?;
-            }
-            write(self.json, &json)?;
-        }
-        if self.html.is_some() {
-            write(self.html, &html(report))?;
-        }
-        Ok(())
+            })
+        };
+        let html = self.html.map_or(Ok(()), |output| output.write(&html(report)));
+        let json = match self.json {
+            Some(output) => json().and_then(|json| output.write(&json)),
+            None if self.json_to_stdout => json().and_then(|json| print(&json)),
+            None => Ok(()),
+        };
+        json.and(html)
     }
 }
 
-fn write(output: Option<(PathBuf, File)>, text: &str) -> Result<(), Failure> {
-    let Some((path, mut file)) = output else { return Ok(()) };
-    file.write_all(text.as_bytes()).map_err(|error| unwritable(&path, &error))
+impl Output {
+    fn open(path: &Path) -> Result<Self, Failure> {
+        let is_new = !path.exists();
+        let file = OpenOptions::new().write(true).create(true).truncate(false).open(path);
+        let file = file.map_err(|error| unwritable(path, &error))?;
+        Ok(Self { path: path.to_owned(), file, is_new })
+    }
+
+    fn write(mut self, text: &str) -> Result<(), Failure> {
+        self.is_new = false;
+        self.replace(text).map_err(|error| unwritable(&self.path, &error))
+    }
+
+    fn replace(&mut self, text: &str) -> io::Result<()> {
+        // Pipes and terminals have no length.
+        if self.file.metadata()?.is_file() {
+            self.file.set_len(0)?;
+            self.file.rewind()?;
+        }
+        self.file.write_all(text.as_bytes())
+    }
+}
+
+impl Drop for Output {
+    /// A run that came to nothing leaves nothing behind.
+    fn drop(&mut self) {
+        if self.is_new {
+            // It is empty; nobody misses more than its absence.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
 }
 
 fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
@@ -165,6 +226,10 @@ fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
 }
 
 fn comparison(args: &CompareArgs) -> Result<(), Failure> {
+    let read = |path: &Path| {
+        Report::from_file(path)
+            .map_err(|error| Failure::new(Exit::Configuration, error.to_string()))
+    };
     let (before, after) = (read(&args.before)?, read(&args.after)?);
     let options = Options { any_scenario: args.any_scenario, least: args.least / 100.0 };
     let comparison = compare(&before, &after, options)
@@ -181,16 +246,4 @@ fn comparison(args: &CompareArgs) -> Result<(), Failure> {
         return Err(Failure::new(Exit::Broken, "the second run was worse"));
     }
     Ok(())
-}
-
-fn read(path: &Path) -> Result<Report, Failure> {
-    let unreadable = |error: String| {
-        let message = format!(
-            "{}: failed to read the report: {error}; give one that --json has written",
-            path.display()
-        );
-        Failure::new(Exit::Configuration, message)
-    };
-    let text = fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
-    serde_json::from_str(&text).map_err(|error| unreadable(error.to_string()))
 }

@@ -1,9 +1,16 @@
 //! How the server is reached.
 
-use std::fs;
+use std::path::Path;
 
 use super::{Problems, Raw};
-use crate::scenario::{Connection, Http, Target};
+use crate::{
+    client::Trusted,
+    file,
+    scenario::{Connection, Http, Target},
+};
+
+/// With certificates, in bytes: all those that a machine trusts have a quarter of one MiB.
+const LONGEST_FILE: u64 = 16 << 20;
 
 /// Connection settings; a file with certificates is read.
 pub(super) fn connection(
@@ -24,13 +31,16 @@ pub(super) fn connection(
             }
         }
     }
-    let cacert = raw.cacert.as_ref().and_then(|path| match fs::read(path) {
-        Ok(pem) => Some(pem),
-        Err(error) => {
-            let remedy = format!("{error}; name a readable file with certificates in PEM");
-            problems.add("connection.cacert", path, remedy);
-            None
-        }
+    let cacert = raw.cacert.as_ref().and_then(|path| {
+        let problem = match file::read(Path::new(path), LONGEST_FILE) {
+            Ok(pem) => match Trusted::parse(&pem) {
+                Ok(trusted) => return Some(trusted),
+                Err(problem) => problem.to_string(),
+            },
+            Err(error) => format!("{error}; name a readable file with certificates in PEM"),
+        };
+        problems.add("connection.cacert", path, problem);
+        None
     });
     let streams = raw.streams.unwrap_or(100);
     if streams == 0 {

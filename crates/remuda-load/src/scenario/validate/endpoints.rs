@@ -1,12 +1,20 @@
 //! What is sent, and what is expected.
 
-use std::{collections::HashSet, fs};
+use std::{collections::HashSet, path::Path};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 
 use super::{Problems, Raw};
-use crate::scenario::{Endpoint, RawEndpoint, StatusList, Statuses, Target};
+use crate::{
+    file,
+    scenario::{Endpoint, RawEndpoint, StatusList, Statuses, Target},
+};
+
+/// Each has distributions of its own, in every thread and every stage.
+const MOST: usize = 500;
+/// In bytes.
+const LONGEST_BODY: u64 = 256 << 20;
 
 /// All endpoints, or the one that a target alone means; files with bodies are read.
 pub(super) fn endpoints(
@@ -14,6 +22,11 @@ pub(super) fn endpoints(
     target: &Option<Target>,
     problems: &mut Problems,
 ) -> Vec<Endpoint> {
+    if raw.endpoints.len() > MOST {
+        let count = raw.endpoints.len();
+        problems.add("endpoint", count, format!("write at most {MOST}, each has its own figures"));
+        return Vec::new();
+    }
     let default = [RawEndpoint::default()];
     let raws = if raw.endpoints.is_empty() { &default[..] } else { &raw.endpoints };
     let path = target.as_ref().map_or("/", |target| target.path.as_str());
@@ -44,10 +57,10 @@ fn endpoint(index: usize, raw: &RawEndpoint, path: &str, problems: &mut Problems
             Bytes::new()
         }
         (Some(text), None) => Bytes::from(text.clone()),
-        (None, Some(file)) => match fs::read(file) {
+        (None, Some(path)) => match file::read(Path::new(path), LONGEST_BODY) {
             Ok(body) => Bytes::from(body),
             Err(error) => {
-                problems.add(key("body_file"), file, format!("{error}; name a readable file"));
+                problems.add(key("body_file"), path, format!("{error}; name a readable file"));
                 Bytes::new()
             }
         },

@@ -151,6 +151,35 @@ fn what_contradicts_itself_is_refused() {
 }
 
 #[test]
+fn what_is_too_much_is_refused() {
+    let endpoints = |count: usize| {
+        let all: String =
+            (0..count).map(|index| format!("[[endpoint]]\npath = '/{index}'\n")).collect();
+        parse(&format!("target = 'http://a'\nusers = 1\n{all}"))
+    };
+    assert!(Scenario::validate(endpoints(500)).is_ok());
+    let error = Scenario::validate(endpoints(501)).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "endpoint: failed to use \"501\": write at most 500, each has its own figures"
+    );
+    let told = problems("target = 'http://a'\n[[endpoint]]\nbody_file = '/dev/zero'");
+    assert_eq!(told, ["endpoint[0].body_file"]);
+    let endless = Raw::from_file(std::path::Path::new("/dev/zero")).unwrap_err().to_string();
+    assert!(endless.contains("/dev/zero: failed to read the scenario: it has more"), "{endless}");
+}
+
+#[test]
+fn mistakes_name_what_was_written_and_what_to_write() {
+    let told = |text: &str| Scenario::validate(parse(text)).unwrap_err().to_string();
+    assert!(told("").starts_with("target: failed to find a value: write http://"), "{}", told(""));
+    let secret = told("target = 'http://me:secret@a/b'");
+    assert!(secret.contains("leave out user and password") && !secret.contains("me:"), "{secret}");
+    let empty = told("target = 'https://a'\nconnection.cacert = '/dev/null'");
+    assert!(empty.contains("\"/dev/null\": it has no certificate; name one in PEM"), "{empty}");
+}
+
+#[test]
 fn flags_win_over_the_file() {
     let file = parse(
         "target = 'http://a'\nusers = 5\nthink = '1s'\nconnection.http = '1'\nfail_if = ['max>1s']",

@@ -1,6 +1,9 @@
 //! The text, read back by a parser that is stricter than Prometheus.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use remuda_control::{Connections, Histogram, InstanceCounts, RouteSnapshot, Snapshot};
 
@@ -27,6 +30,10 @@ fn worker(slot: usize, age_seconds: f64, state: &'static str, rss_bytes: u64) ->
         connections: 1,
         served: 10,
     }
+}
+
+fn used(user: u64, system: u64) -> CpuTime {
+    CpuTime { user: Duration::from_millis(user), system: Duration::from_millis(system) }
 }
 
 fn metrics() -> Metrics {
@@ -64,6 +71,9 @@ fn metrics() -> Metrics {
             worker(0, 2.0, "ready", 5_000_000),
             worker(1, 90.0, "ready", 6_000_000),
         ],
+        // Of the last one there has been a worker, and there is none any more.
+        cpu: [(0, used(1500, 250)), (1, used(20, 0)), (2, used(70, 10))].into(),
+        own_cpu: used(30, 40),
         restarts: [("silent", 1)].into(),
         reloads: Reloads { succeeded: 4, failed: 1, last_failure: None },
         throttled_periods: Some(17),
@@ -155,6 +165,12 @@ fn every_metric_has_its_name_labels_and_value() {
         // Of the slot's two workers the one that came last.
         ("remuda_worker_rss_bytes{worker=\"0\"}".to_owned(), 5_000_000.0),
         ("remuda_worker_rss_bytes{worker=\"1\"}".to_owned(), 6_000_000.0),
+        ("remuda_worker_cpu_seconds_total{worker=\"0\",mode=\"user\"}".to_owned(), 1.5),
+        ("remuda_worker_cpu_seconds_total{worker=\"0\",mode=\"system\"}".to_owned(), 0.25),
+        ("remuda_worker_cpu_seconds_total{worker=\"1\",mode=\"user\"}".to_owned(), 0.02),
+        ("remuda_worker_cpu_seconds_total{worker=\"2\",mode=\"system\"}".to_owned(), 0.01),
+        ("remuda_supervisor_cpu_seconds_total{mode=\"user\"}".to_owned(), 0.03),
+        ("remuda_supervisor_cpu_seconds_total{mode=\"system\"}".to_owned(), 0.04),
         ("remuda_guest_memory_bytes{worker=\"0\"}".to_owned(), 2_500_000.0),
         ("remuda_guest_memory_bytes{worker=\"1\"}".to_owned(), 3_000_000.0),
         ("remuda_loop_lag_seconds{worker=\"1\"}".to_owned(), 0.002),
