@@ -26,6 +26,9 @@ const POOLING: [&str; 5] = [
     "-Opooling-pagemap-scan",
 ];
 
+/// As often as Remuda uses an instance.
+const REUSED: [&str; 1] = ["--max-instance-reuse-count=1000"];
+
 const REUSE: [&str; 2] = ["--instances", "reuse"];
 const FRESH: [&str; 2] = ["--instances", "fresh"];
 
@@ -48,6 +51,7 @@ pub(crate) fn hellos(bench: &Bench) -> Vec<Contender> {
     all.push(remuda(bench, "remuda 0.3 fresh", "hello.wasm", &FRESH));
     all.push(wasmtime(bench, "wasmtime serve 0.2 fresh", "hello-p2.wasm", &[]));
     all.push(wasmtime(bench, "wasmtime serve 0.2 fresh, pooling", "hello-p2.wasm", &POOLING));
+    all.push(wasmtime(bench, "wasmtime serve 0.2 reused", "hello-p2.wasm", &REUSED));
     all.push(wasmtime(bench, "wasmtime serve 0.3 reused", "hello.wasm", &[]));
     all
 }
@@ -99,6 +103,7 @@ pub(crate) fn wasmtimes(bench: &Bench) -> Vec<Contender> {
     vec![
         wasmtime(bench, "wasmtime serve 0.2 fresh", "works-p2.wasm", &[]),
         wasmtime(bench, "wasmtime serve 0.2 fresh, pooling", "works-p2.wasm", &POOLING),
+        wasmtime(bench, "wasmtime serve 0.2 reused", "works-p2.wasm", &REUSED),
         wasmtime(bench, "wasmtime serve 0.3 reused", "works.wasm", &[]),
     ]
 }

@@ -112,6 +112,31 @@ impl Target {
         Self::alternating(slice::from_ref(self), connections, duration).await
     }
 
+    /// The same with a client that never sleeps.
+    ///
+    /// A server that is slower than its client finds it asleep at most answers, and pays for
+    /// waking it, which a client on another machine would not cost it. This one looks for answers
+    /// all the time, and leaves the core to whoever else wants it in between.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub(crate) async fn load_awake(
+        &self,
+        connections: usize,
+        duration: Duration,
+    ) -> Result<Outcome> {
+        let look = async {
+            loop {
+                std::thread::yield_now();
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            outcome = self.load(connections, duration) => outcome,
+            () = look => unreachable!("it never ends"),
+        }
+    }
+
     /// The same with callers who ask for one target after the other.
     ///
     /// # Errors

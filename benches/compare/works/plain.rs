@@ -9,9 +9,9 @@ use clap::ValueEnum;
 
 use crate::{
     bench::Bench,
-    contender::Contender,
+    contender::{Contender, Running},
     lineup,
-    load::Target,
+    load::{Outcome, Target},
     processes,
     report::{Chart, Table},
     rounds::{self, Head, Sample},
@@ -73,6 +73,11 @@ impl Plain {
         }
     }
 
+    /// Whether waking the client is much of what a request costs.
+    fn is_short(self) -> bool {
+        matches!(self, Self::Text | Self::Json | Self::Hello)
+    }
+
     /// Bytes of every answer.
     fn answered(self) -> usize {
         match self {
@@ -96,24 +101,33 @@ impl Plain {
     }
 }
 
+const COLUMNS: [(&str, &str, usize); 8] = [
+    ("cpu_us", "CPU µs per request", 1),
+    ("per_second", "requests/s", 0),
+    ("p50_ms", "p50 ms", 2),
+    ("p99_ms", "p99 ms", 2),
+    ("p999_ms", "p99.9 ms", 2),
+    ("errors", "errors", 0),
+    ("pss_mib", "PSS MiB", 1),
+    ("awake_us", "CPU µs, client awake", 1),
+];
+
+/// What the last column is.
+const AWAKE: &str = " *Client awake* is CPU per request once more, with a load generator that \
+    never sleeps: a server that is slower than its client otherwise pays for waking it with most \
+    answers, which a client on another machine would not cost it.";
+
 pub(crate) async fn run(bench: &Bench, work: Plain) -> Table {
     let contenders = if work == Plain::Hello { lineup::hellos(bench) } else { lineup::all(bench) };
     let head = Head {
         work: work.name(),
         title: work.title(),
         about: format!(
-            "{} keep-alive connections, one request at a time on each.",
-            work.connections()
+            "{} keep-alive connections, one request at a time on each.{}",
+            work.connections(),
+            if work.is_short() { AWAKE } else { "" }
         ),
-        columns: &[
-            ("cpu_us", "CPU µs per request", 1),
-            ("per_second", "requests/s", 0),
-            ("p50_ms", "p50 ms", 2),
-            ("p99_ms", "p99 ms", 2),
-            ("p999_ms", "p99.9 ms", 2),
-            ("errors", "errors", 0),
-            ("pss_mib", "PSS MiB", 1),
-        ],
+        columns: if work.is_short() { &COLUMNS } else { &COLUMNS[..COLUMNS.len() - 1] },
         chart: Some(Chart::Bars(vec!["cpu_us".to_owned()])),
         rounds: 3,
     };
@@ -126,13 +140,12 @@ pub(crate) async fn run(bench: &Bench, work: Plain) -> Table {
 async fn measure(bench: &Bench, contender: &Contender, work: Plain) -> Result<Vec<Sample>> {
     let server = contender.start(bench).await?;
     let target = work.probe(server.address, bench).await?;
-    target.load(work.connections(), bench.options.warm_up()).await?;
-    let before = processes::cpu_time(server.pid())?;
-    let outcome = target.load(work.connections(), bench.options.duration()).await?;
-    let spent = processes::cpu_time(server.pid())?.saturating_sub(before);
+    let (connections, duration) = (work.connections(), bench.options.duration());
+    target.load(connections, bench.options.warm_up()).await?;
+    let (cpu, outcome) = costs(&server, target.load(connections, duration)).await?;
     let memory = processes::memory(server.pid())?.iter().sum::<u64>() as f64;
-    let figures = vec![
-        spent.as_secs_f64() * 1e6 / outcome.latencies_micros.len() as f64,
+    let mut figures = vec![
+        cpu,
         outcome.per_second(),
         outcome.millis(0.50),
         outcome.millis(0.99),
@@ -140,5 +153,20 @@ async fn measure(bench: &Bench, contender: &Contender, work: Plain) -> Result<Ve
         outcome.errors as f64,
         memory / 1024.0,
     ];
+    if work.is_short() {
+        let (cpu, _) = costs(&server, target.load_awake(connections, duration)).await?;
+        figures.push(cpu);
+    }
     Ok(vec![Sample::new("", figures)])
+}
+
+/// Microseconds of CPU time that a load costs its server per request.
+async fn costs(
+    server: &Running,
+    load: impl Future<Output = Result<Outcome>>,
+) -> Result<(f64, Outcome)> {
+    let before = processes::cpu_time(server.pid())?;
+    let outcome = load.await?;
+    let spent = processes::cpu_time(server.pid())?.saturating_sub(before);
+    Ok((spent.as_secs_f64() * 1e6 / outcome.latencies_micros.len() as f64, outcome))
 }
