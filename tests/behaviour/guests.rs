@@ -11,8 +11,9 @@ use remuda_tests::{
 fn every_folder_of_guests_is_a_constant() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guests");
     let entries = fs::read_dir(folder).expect("the guests").flatten();
+    let manifests = ["Cargo.toml", "package.json", "app.py", "app.c"];
     let folders: BTreeSet<String> = entries
-        .filter(|entry| entry.path().join("Cargo.toml").exists())
+        .filter(|entry| manifests.iter().any(|manifest| entry.path().join(manifest).exists()))
         .filter_map(|entry| entry.file_name().into_string().ok())
         .collect();
     let constants: BTreeSet<String> = guests::ALL.iter().map(|guest| guest.name.into()).collect();
@@ -24,7 +25,12 @@ async fn every_guest_is_answered_by_every_worker_or_refused() {
     let upstream = Upstream::start().await;
     for guest in guests::ALL {
         match *guest {
-            guests::HELLO | guests::HELLO_P2 => {
+            guests::C_HELLO
+            | guests::HELLO
+            | guests::HELLO_P2
+            | guests::JS_HELLO
+            | guests::PYTHON_HELLO
+            | guests::SDK_HELLO => {
                 answers(*guest, Ask::get("/"), "Hello, world!\n", &upstream).await;
             }
             guests::ECHO => answers(*guest, Ask::post("/").body("ping"), "ping", &upstream).await,
@@ -32,6 +38,9 @@ async fn every_guest_is_answered_by_every_worker_or_refused() {
             guests::BIG_TABLES | guests::MISBEHAVE => {
                 answers(*guest, Ask::get("/"), "ok\n", &upstream).await;
             }
+            guests::API => answers(*guest, Ask::get("/"), "0 of 1000 items\n", &upstream).await,
+            guests::GATEWAY => answers(*guest, Ask::get("/"), "/gather", &upstream).await,
+            guests::THUMBNAIL => answers(*guest, Ask::get("/"), "POST /?width", &upstream).await,
             guests::CPU => answers(*guest, Ask::get("/"), "POST /hash", &upstream).await,
             guests::OFFLOAD | guests::OFFLOAD_P2 => {
                 let ask = Ask::post("/primes").body("100");

@@ -38,6 +38,36 @@ async fn what_guests_print_is_logged_with_route_and_request() {
     assert_eq!(server.lines("third")[0].text("route"), "b.example/");
 }
 
+#[tokio::test]
+async fn what_guests_print_is_as_severe_as_its_first_word() {
+    let server = Server::of(guests::MISBEHAVE).await;
+    for (text, level) in
+        [("ERROR%20shop:%20gone", "ERROR"), ("WARNING:shop:slow", "WARN"), ("gone", "INFO")]
+    {
+        assert_eq!(server.get(&format!("/print?text={text}")).await.status, 200);
+        for line in server.lines(&text.replace("%20", " ")) {
+            assert_eq!(line.text("level"), level, "{line}");
+        }
+        assert_eq!(server.lines(&text.replace("%20", " ")).len(), 2);
+    }
+}
+
+/// Whoever wants fewer lines of the server still wants to know why a handler failed.
+#[tokio::test]
+async fn what_guests_print_has_a_level_of_its_own() {
+    let server = Server::builder().config(PRINTING).start().await;
+    for (key, is_said) in [("level", true), ("guest_level", false)] {
+        // What the supervisor says, it goes on saying.
+        server.configure(&format!("log.{key} = \"error\"\n{PRINTING}"));
+        server.reload().await.expect("a reload");
+        assert_eq!(server.get(&format!("/print?text=ordinary-{key}")).await.status, 200);
+        assert_eq!(server.get(&format!("/print?text=ERROR%20{key}")).await.status, 200);
+        assert_eq!(server.lines(&format!("ERROR {key}")).len(), 2);
+        let ordinary = server.lines(&format!("ordinary-{key}")).len();
+        assert_eq!(ordinary, if is_said { 2 } else { 0 }, "{key}");
+    }
+}
+
 /// A guest that fails with every request would fill the log.
 #[tokio::test]
 async fn the_same_failure_is_named_only_some_times_a_second() {

@@ -63,6 +63,25 @@ impl Cli {
         self.arg("--cache").arg(sandbox::shared_cache())
     }
 
+    /// Another command line of `remuda`, in the same sandbox.
+    #[must_use]
+    pub fn then(self, arguments: &str) -> Self {
+        let Self { command, .. } = Self::remuda(arguments);
+        Self { command, ..self }
+    }
+
+    /// With the tools that build guests, and what they have built before.
+    #[must_use]
+    pub fn with_tools(mut self) -> Self {
+        self.command.envs(sandbox::tools());
+        self
+    }
+
+    /// The command line and its sandbox, for what does not end by itself.
+    pub(crate) fn into_parts(self) -> (Sandbox, Command) {
+        (self.sandbox, self.command)
+    }
+
     /// Runs it to its end. It can be run again, in the same sandbox.
     pub async fn run(&mut self) -> Ended {
         let Self { sandbox, command } = self;

@@ -9,6 +9,7 @@
 
 pub mod cli;
 pub mod client;
+pub mod dev;
 pub mod figure;
 pub mod guests;
 pub mod held;
@@ -27,6 +28,7 @@ pub mod wait;
 
 pub use cli::{Cli, Ended};
 pub use client::{Ask, Broken, Connection, Exchange, Protocol, Reply, TlsClient};
+pub use dev::Dev;
 pub use figure::figure;
 pub use held::Held;
 pub use load::Load;

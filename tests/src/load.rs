@@ -66,9 +66,15 @@ impl Server {
     /// Clients of its first address, or of its unix socket if it has only that, that ask
     /// for `/` over and over.
     pub fn load(&self) -> Plan {
-        Plan {
-            endpoint: self.endpoint(),
-            supervisor: self.supervisor(),
+        Plan::new(self.endpoint(), self.supervisor())
+    }
+}
+
+impl Plan {
+    pub(crate) fn new(endpoint: Endpoint, supervisor: Pid) -> Self {
+        Self {
+            endpoint,
+            supervisor,
             clients: Vec::new(),
             asks: Vec::new(),
             check: Arc::new(|_| Ok(())),
@@ -76,9 +82,7 @@ impl Server {
             knows_workers: false,
         }
     }
-}
 
-impl Plan {
     /// So many clients, each with an HTTP/1.1 connection that it keeps.
     pub fn kept(mut self, clients: usize) -> Self {
         self.clients.push((Kind::Kept, clients));

@@ -5,7 +5,7 @@
 
 use std::{
     env,
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     fs::{self, File},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -141,6 +141,27 @@ pub fn server() -> PathBuf {
 pub fn guests() -> PathBuf {
     let built = || target_folder().join("guests");
     env::var_os("REMUDA_GUESTS").map_or_else(built, PathBuf::from)
+}
+
+/// What a build of a guest needs in its environment: the tools that `cargo xtask guests` has
+/// installed, and the target folder that it builds in.
+pub(crate) fn tools() -> Vec<(&'static str, OsString)> {
+    let python = guest_build().join("python-hello/.venv/bin");
+    let path = env::var_os("PATH").unwrap_or_default();
+    let path = env::join_paths(std::iter::once(python).chain(env::split_paths(&path)));
+    let path = path.expect("no folder of tools has a colon in its name");
+    vec![("PATH", path), ("CARGO_TARGET_DIR", guest_build().into())]
+}
+
+/// What npm has installed for the guest in JavaScript.
+#[must_use]
+pub fn node_modules() -> PathBuf {
+    needed(guest_build().join("js-hello/node_modules"))
+}
+
+/// Where `cargo xtask guests` builds.
+fn guest_build() -> PathBuf {
+    needed(guests().with_file_name("guest-build"))
 }
 
 /// Where compiled guests are kept from one test to the next.

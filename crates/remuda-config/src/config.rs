@@ -31,8 +31,11 @@ pub struct Config {
     pub shutdown: Shutdown,
     pub outbound: Outbound,
     pub log: Log,
-    /// Never empty; no two routes share host and path.
+    /// Empty only while `remuda dev` has nothing to serve, and a notice says so; no two routes
+    /// share host and path.
     pub routes: Vec<Route>,
+    /// Why the last build failed, in a server that `remuda dev` keeps; no setting of anybody's.
+    pub notice: Option<String>,
 }
 
 /// One address to listen on.
@@ -223,6 +226,8 @@ pub enum OriginScheme {
 pub struct Log {
     pub format: LogFormat,
     pub level: LogLevel,
+    /// Of what guests print.
+    pub guest_level: LogLevel,
     pub access: AccessLog,
 }
 

@@ -179,6 +179,10 @@ pub const KEYS: &[Key] = &[
     Key::new("log.level", "Least severe log line: error, warn, info or debug")
         .value("LEVEL", "info")
         .flag("log-level", &[]),
+    // All of it: what is not wanted is better not printed, for that costs the guest a call.
+    Key::new("log.guest_level", "Least severe line of what guests print: error, warn, info or debug")
+        .value("LEVEL", "debug")
+        .flag("log-guest-level", &[]),
     Key::new("log.access", "A line for every request: off, common or json")
         .value("FORMAT", "off")
         .flag("access-log", &[]),
@@ -245,9 +249,11 @@ pub const ROUTE_KEYS: &[Key] = &[
 ];
 
 /// Variables that begin like a setting and are none: `REMUDA_CONFIG` names the
-/// configuration file, `REMUDA_GUESTS` is where the tests find their guests, and
-/// `REMUDA_HANDOVER` is what a server tells the one that is to take over its sockets.
-pub const RESERVED_VARIABLES: &[&str] = &["REMUDA_CONFIG", "REMUDA_GUESTS", "REMUDA_HANDOVER"];
+/// configuration file, `REMUDA_DEV` is what `remuda dev` tells its server, `REMUDA_GUESTS` is
+/// where the tests find their guests, and `REMUDA_HANDOVER` is what a server tells the one that is
+/// to take over its sockets.
+pub const RESERVED_VARIABLES: &[&str] =
+    &["REMUDA_CONFIG", "REMUDA_DEV", "REMUDA_GUESTS", "REMUDA_HANDOVER"];
 
 /// The key with this path.
 pub(crate) fn find(keys: &'static [Key], path: &str) -> Option<&'static Key> {

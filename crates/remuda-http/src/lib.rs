@@ -20,6 +20,7 @@ mod handler;
 mod http2_head;
 mod listener;
 mod metrics;
+mod notice;
 mod output;
 mod rejection;
 mod request_body;

@@ -2,6 +2,7 @@
 
 use std::{convert::Infallible, sync::Arc, time::Instant};
 
+use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, Version, header,
     uri::{Authority, PathAndQuery, Scheme},
@@ -16,7 +17,7 @@ use crate::{
     connection::{ConnectionState, InFlight},
     forwarded::{Origin, origin},
     front::Client,
-    http2_head,
+    http2_head, notice,
     rejection::accepts_json,
     response_body::Asked,
     server::Shared,
@@ -65,6 +66,9 @@ impl<H: Handler> Connection<H> {
     ) -> Answer<H::Body> {
         let id = self.shared.next_id();
         let http1 = request.version() < Version::HTTP_2;
+        if let Some(page) = notice::page(&self.shared.config, &request) {
+            return self.show(page, http1, in_flight, id);
+        }
         let format = self.shared.config.log.access;
         let trusted = &self.shared.config.http.forwarded_allow_ips;
         let origin = origin(request.headers_mut(), self.client, trusted);
@@ -103,6 +107,7 @@ impl<H: Handler> Connection<H> {
         } else if !self.state.is_kept_after() {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
+        notice::mark(&self.shared.config, response.headers_mut());
         match record {
             None => response,
             Some(mut record) => {
@@ -111,6 +116,25 @@ impl<H: Handler> Connection<H> {
                 response.map(|body| body.record(record))
             }
         }
+    }
+
+    /// Answers with a page of the server's own, without a place or a guest.
+    fn show(
+        &self,
+        page: Response<Bytes>,
+        http1: bool,
+        mut in_flight: InFlight,
+        id: u64,
+    ) -> Answer<H::Body> {
+        in_flight.answered(id, None, page.status());
+        let patience = self.shared.config.limits.response_idle_timeout;
+        let mut page = page.map(|words| ResponseBody::words(words, patience, in_flight));
+        if !http1 {
+            page = page.map(|body| body.in_pieces(None));
+        } else if !self.state.is_kept_after() {
+            page.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        page
     }
 
     async fn admit_and_handle(

@@ -1,6 +1,7 @@
 //! From the command line, the environment and the file to the configuration.
 
 mod identity;
+pub(crate) mod notice;
 
 use std::{
     env, fs,
@@ -9,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use remuda_config::{Config, Input, Loaded, Machine};
+use remuda_config::{Config, Input, Loaded, Machine, Source};
 
 use crate::{
     cli::ServeArgs,
@@ -21,14 +22,41 @@ const DEFAULT_FILE: &str = "remuda.toml";
 
 /// Gathers all sources of settings and validates them.
 pub(crate) fn load(args: ServeArgs) -> Result<Loaded, Failure> {
+    let notice = notice::read()?;
+    let mut file = read_file(args.config.as_deref(), args.component.is_none())?;
+    if notice.is_some()
+        && let Some((_, text)) = &mut file
+        && let Some(served) = notice::served()
+    {
+        *text = served;
+    }
+    let mut loaded = remuda_config::load(input(args, file)?)
+        .map_err(|errors| Failure::new(Exit::Configuration, errors.to_string()))?;
+    if notice.is_some() && notice::is_nothing_built() {
+        loaded.config.routes.clear();
+    }
+    check_mounts(&loaded.config)?;
+    identity::read(&mut loaded)?;
+    loaded.config.notice = notice;
+    Ok(loaded)
+}
+
+/// What is wrong with the flags of the command line, whatever else is wrong: a line each.
+pub(crate) fn wrong_flags(args: ServeArgs) -> Result<Vec<String>, Failure> {
     let file = read_file(args.config.as_deref(), args.component.is_none())?;
+    let Err(errors) = remuda_config::load(input(args, file)?) else { return Ok(Vec::new()) };
+    let of_flags = errors.iter().filter(|error| matches!(error.source, Source::Flag(_)));
+    Ok(of_flags.map(ToString::to_string).collect())
+}
+
+/// All sources of settings.
+fn input(args: ServeArgs, file: Option<(PathBuf, String)>) -> Result<Input, Failure> {
     let base_dir = env::current_dir().map_err(|error| {
         Failure::new(Exit::Configuration, format!("failed to find the current folder: {error}"))
     })?;
-    let environment = environment()?;
-    let input = Input {
+    Ok(Input {
         file,
-        environment,
+        environment: environment()?,
         flags: args.settings.settings,
         component: args.component,
         route_flags: args.settings.route,
@@ -37,12 +65,7 @@ pub(crate) fn load(args: ServeArgs) -> Result<Loaded, Failure> {
         pid: std::process::id(),
         terminal: io::stderr().is_terminal(),
         machine: machine(),
-    };
-    let mut loaded = remuda_config::load(input)
-        .map_err(|errors| Failure::new(Exit::Configuration, errors.to_string()))?;
-    check_mounts(&loaded.config)?;
-    identity::read(&mut loaded)?;
-    Ok(loaded)
+    })
 }
 
 /// What this process may use of the machine.

@@ -56,19 +56,23 @@ fn of_libraries(level: LevelFilter) -> LevelFilter {
     level.min(if level == LevelFilter::DEBUG { LevelFilter::WARN } else { LevelFilter::ERROR })
 }
 
-/// Starts logging to standard error. Lines of different processes do not mix, for each
-/// is one write.
-pub(crate) fn init(log: &Log) {
-    let level = match log.level {
+fn least(level: LogLevel) -> LevelFilter {
+    match level {
         LogLevel::Error => LevelFilter::ERROR,
         LogLevel::Warn => LevelFilter::WARN,
         LogLevel::Info => LevelFilter::INFO,
         LogLevel::Debug => LevelFilter::DEBUG,
-    };
+    }
+}
+
+/// Starts logging to standard error. Lines of different processes do not mix, for each
+/// is one write.
+pub(crate) fn init(log: &Log) {
+    let level = least(log.level);
     let filter = Targets::new()
         .with_default(of_libraries(level))
         .with_target("remuda", level)
-        .with_target("guest", level);
+        .with_target("guest", least(log.guest_level));
     let lines = fmt::layer().with_writer(|| WhileTaken);
     let lines = if is_json(log) {
         lines.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed()

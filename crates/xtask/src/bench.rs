@@ -7,8 +7,8 @@ use std::ffi::OsString;
 use anyhow::{Result, bail};
 
 use crate::guests;
-use crate::process::{run, step};
 use crate::workspace::Workspace;
+use remuda_project::process::{run, step};
 
 /// Builds the guests and runs the benchmarks.
 ///
@@ -20,5 +20,6 @@ pub(crate) fn bench(workspace: &Workspace, args: &[OsString]) -> Result<()> {
     }
     guests::build(workspace)?;
     step("running benchmarks");
-    run(workspace.cargo_for_tests().args(["bench", "--package", "remuda-benches"]).args(args))
+    run(workspace.cargo_for_tests().args(["bench", "--package", "remuda-benches"]).args(args))?;
+    Ok(())
 }

@@ -4,8 +4,8 @@
 
 use anyhow::Result;
 
-use crate::process::{run, step, succeeds};
 use crate::workspace::Workspace;
+use remuda_project::process::{run, step, succeeds};
 
 /// Checks everything.
 ///
@@ -35,5 +35,6 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
         return Ok(());
     }
     step("checking dependencies");
-    run(workspace.cargo().args(["deny", "check"]))
+    run(workspace.cargo().args(["deny", "check"]))?;
+    Ok(())
 }

@@ -7,14 +7,14 @@
 #![allow(clippy::print_stderr, clippy::print_stdout, reason = "a tool for the terminal")]
 
 mod bench;
+mod c;
 mod check;
 mod extra;
+mod foreign;
 mod guest;
 mod guests;
-mod process;
 mod serve;
 mod test;
-mod toolchain;
 mod workspace;
 
 use std::ffi::OsString;
@@ -39,10 +39,11 @@ enum Command {
     ///
     /// Uses the first of these that works: an installed target wasm32-wasip2; `rustup target add
     /// wasm32-wasip2`; Debian's rustc-web, rust-web-src and wasi-libc (installed with apt-get when
-    /// run as root).
+    /// run as root). Guests in Python and JavaScript are built with tools from PyPI and npm, which
+    /// are kept in target/guest-build, those in C with clang and wasi-libc.
     Guests,
 
-    /// Build the guests and the server, and serve the guest hello on 127.0.0.1:8000
+    /// Build the guests in Rust and the server, and serve the guest hello on 127.0.0.1:8000
     Serve {
         /// Passed on to `remuda serve`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -51,7 +52,7 @@ enum Command {
 
     /// Build the guests and the server, and run all tests of the workspace
     ///
-    /// Seeds of the fuzz targets and documentation tests run first, all others under
+    /// Seeds of the fuzz targets, guests' own and documentation tests run first, all others under
     /// cargo-nextest, which is installed when it is missing. The tests find the guests through `REMUDA_GUESTS`.
     Test {
         /// Passed on to `cargo nextest run --workspace`

@@ -9,8 +9,8 @@ use std::process::Command;
 use anyhow::{Error, Result};
 
 use crate::guests;
-use crate::process::{run, step};
 use crate::workspace::Workspace;
+use remuda_project::process::{run, step};
 
 const ADDRESS: &str = "127.0.0.1:8000";
 
@@ -19,7 +19,7 @@ const ADDRESS: &str = "127.0.0.1:8000";
 /// # Errors
 /// When a build fails or the server cannot be started.
 pub(crate) fn serve(workspace: &Workspace, args: &[OsString]) -> Result<()> {
-    guests::build(workspace)?;
+    guests::build_in_rust(workspace)?;
     step("building the server");
     run(workspace.cargo().args(["build", "--release", "--package", "remuda"]))?;
 

@@ -1,6 +1,6 @@
 //! Runs all tests of the workspace against real guests and the real server.
 //!
-//! Owns the order: seeds and documentation tests first, so that nextest's summary is the last thing
+//! Owns the order: seeds, guests' own and documentation tests first, so that nextest's summary is the last thing
 //! printed.
 
 use std::ffi::OsString;
@@ -8,8 +8,8 @@ use std::ffi::OsString;
 use anyhow::Result;
 
 use crate::guests;
-use crate::process::{run, step, succeeds};
 use crate::workspace::Workspace;
+use remuda_project::process::{run, step, succeeds};
 
 /// Builds what the tests need, and runs them.
 ///
@@ -25,10 +25,13 @@ pub(crate) fn test(workspace: &Workspace, args: &[OsString]) -> Result<()> {
     // All at once: another choice of packages would unify features in another way, and
     // compile wasmtime once more.
     run(workspace.cargo().args(["build", "--workspace", "--all-targets"]))?;
+    guests::compile_large(workspace)?;
     step("trying the seeds of the fuzz targets");
     run(workspace.cargo_for_fuzzing("test").args(["--lib", "--quiet"]))?;
+    guests::test(workspace)?;
     step("running documentation tests");
     run(workspace.cargo_for_tests().args(["test", "--doc", "--workspace"]))?;
     step("running tests");
-    run(workspace.cargo_for_tests().args(["nextest", "run", "--workspace"]).args(args))
+    run(workspace.cargo_for_tests().args(["nextest", "run", "--workspace"]).args(args))?;
+    Ok(())
 }

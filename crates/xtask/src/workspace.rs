@@ -72,6 +72,16 @@ impl Workspace {
         self.target.join("release").join("remuda")
     }
 
+    /// The server's executable as the tests use it.
+    pub(crate) fn debug_server(&self) -> PathBuf {
+        self.target.join("debug").join("remuda")
+    }
+
+    /// Where the tests keep compiled guests.
+    pub(crate) fn test_cache(&self) -> PathBuf {
+        self.target.join("tmp").join("remuda-tests-cache")
+    }
+
     /// Cargo, working on the root workspace.
     pub(crate) fn cargo(&self) -> Command {
         let mut cargo = cargo();

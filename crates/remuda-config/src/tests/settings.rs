@@ -59,6 +59,7 @@ fn a_bare_start_shows_every_default() {
     outbound.max_per_host = 250 (default)
     log.format = auto (default)
     log.level = info (default)
+    log.guest_level = debug (default)
     log.access = off (default)
     route[0].path = / (default)
     route[0].host = * (default)

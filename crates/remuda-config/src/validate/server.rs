@@ -64,6 +64,7 @@ impl Server {
             outbound: self.outbound?,
             log: self.log?,
             routes,
+            notice: None,
         })
     }
 }
@@ -210,6 +211,7 @@ fn log(read: &mut Reader<'_>) -> Option<Log> {
     ]);
     let format = read.take("log.format", &FORMAT);
     let level = read.take("log.level", &LEVEL);
+    let guest_level = read.take("log.guest_level", &LEVEL);
     let access = read.take("log.access", &ACCESS);
-    Some(Log { format: format?, level: level?, access: access? })
+    Some(Log { format: format?, level: level?, guest_level: guest_level?, access: access? })
 }

@@ -5,7 +5,7 @@ use wasmtime::{
     component::{Component, Linker},
 };
 
-use super::{HostState, attribution, client, fields, offload};
+use super::{HostState, attribution, client, fields, offload, pollables};
 use crate::settings::EngineKind;
 
 /// All host functions that components of this kind may import.
@@ -24,6 +24,7 @@ pub(crate) fn linker(engine: &Engine, kind: EngineKind) -> wasmtime::Result<Link
     }
     offload::add_to_linker(&mut linker, kind)?;
     fields::add_to_linker(&mut linker, kind)?;
+    pollables::add_to_linker(&mut linker)?;
     Ok(linker)
 }
 

@@ -10,6 +10,7 @@ mod fields;
 mod limiter;
 mod linker;
 mod offload;
+mod pollables;
 mod state;
 mod stdio;
 

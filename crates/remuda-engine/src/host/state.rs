@@ -12,6 +12,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 use super::{
     fields,
     limiter::Limiter,
+    pollables,
     stdio::{GuestOutput, Speaker, Stream},
 };
 use crate::{
@@ -45,6 +46,8 @@ pub(crate) struct Grants {
 /// The data of a store.
 pub(crate) struct HostState {
     pub(crate) table: ResourceTable,
+    /// Places that the table has got beyond its first ones.
+    pub(super) places: usize,
     pub(super) wasi: WasiCtx,
     pub(super) http: WasiHttpCtx,
     pub(crate) hooks: Hooks,
@@ -79,6 +82,7 @@ impl HostState {
         table.set_max_capacity(MAX_RESOURCES.saturating_add(others));
         Ok(Self {
             table,
+            places: 0,
             wasi: wasi.build(),
             http: WasiHttpCtx::new(),
             hooks: Hooks::new(grants),
@@ -115,7 +119,7 @@ impl HostState {
     /// Forgets all tasks and counts what they have left; called when none works any more.
     pub(crate) fn rest(&mut self) {
         self.tasks.clear();
-        let left = fields::left_in(&mut self.table);
+        let left = fields::left_in(&mut self.table) + pollables::bytes_of(self.places);
         self.limiter.rest(left);
     }
 

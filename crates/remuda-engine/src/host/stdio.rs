@@ -1,7 +1,7 @@
 //! Standard output and error of guests, as log lines.
 //!
 //! Purpose: a guest's `println!` becomes one structured log line with route, request
-//! and stream. Owner: each store has one [`Speaker`], shared with the streams that its
+//! and stream, as severe as its first word says. Owner: each store has one [`Speaker`], shared with the streams that its
 //! guest opens. Invariant: a guest can neither hold up the worker by writing nor make
 //! it keep more than [`MAX_LINE_BYTES`] per stream.
 
@@ -17,6 +17,7 @@ use std::{
 
 use bytes::Bytes;
 use tokio::io::AsyncWrite;
+use tracing::Level;
 use wasmtime_wasi::{
     async_trait,
     cli::{IsTerminal, StdoutStream},
@@ -54,7 +55,29 @@ impl Speaker {
             id => Some(tracing::field::display(RequestId(id))),
         };
         let (route, stream) = (&*self.route, stream.name());
-        tracing::info!(target: "guest", route, request, stream, "{line}");
+        macro_rules! log {
+            ($level:expr) => {
+                tracing::event!(target: "guest", $level, route, request, stream, "{line}")
+            };
+        }
+        match level(&line) {
+            Level::ERROR => log!(Level::ERROR),
+            Level::WARN => log!(Level::WARN),
+            Level::DEBUG => log!(Level::DEBUG),
+            _ => log!(Level::INFO),
+        }
+    }
+}
+
+/// How severe a line is, by a first word such as loggers write: the SDK's `ERROR shop: …`, Python's
+/// `ERROR:shop:…`. A line without is a [`Level::INFO`], and nothing is less than [`Level::DEBUG`].
+fn level(line: &str) -> Level {
+    let word = line.split([' ', ':']).next().unwrap_or_default();
+    match word {
+        "ERROR" | "CRITICAL" => Level::ERROR,
+        "WARN" | "WARNING" => Level::WARN,
+        "DEBUG" | "TRACE" => Level::DEBUG,
+        _ => Level::INFO,
     }
 }
 
@@ -175,5 +198,28 @@ impl AsyncWrite for Lines {
     fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.finish_line();
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_as_severe_as_its_first_word() {
+        for (line, expected) in [
+            ("ERROR shop: 502 Bad Gateway", Level::ERROR),
+            ("CRITICAL:root:no more", Level::ERROR),
+            ("WARN shop: slow", Level::WARN),
+            ("WARNING:root:slow", Level::WARN),
+            ("INFO shop: created id=1", Level::INFO),
+            ("TRACE shop: asked", Level::DEBUG),
+            ("Error handling begins", Level::INFO),
+            ("ERRORS 7", Level::INFO),
+            ("no ERROR", Level::INFO),
+            ("", Level::INFO),
+        ] {
+            assert_eq!(level(line), expected, "{line}");
+        }
     }
 }

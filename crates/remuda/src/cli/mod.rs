@@ -1,12 +1,14 @@
 //! The command line.
 
 mod ctl;
+mod project;
 mod settings;
 
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 pub(crate) use ctl::{CtlAction, CtlArgs};
+pub(crate) use project::{BuildArgs, DevArgs, NewArgs, Template};
 pub(crate) use settings::SettingFlags;
 
 /// An application server for WebAssembly components: a supervisor, worker processes,
@@ -28,6 +30,14 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Compile a component into the cache, so that a later start finds it there
     Compile(CompileArgs),
+    /// Write a project that builds and serves
+    New(NewArgs),
+    /// Build the project of a folder into a component
+    #[command(after_help = project::BUILD_HELP)]
+    Build(BuildArgs),
+    /// Build and serve a project, and do so again whenever its sources change
+    #[command(after_help = project::DEV_HELP)]
+    Dev(DevArgs),
     /// Ask or order a running server
     #[command(after_help = ctl::HELP)]
     Ctl(CtlArgs),

@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use remuda_config::{Config, Loaded, Setting};
 use remuda_supervisor::{ConfigSource, Plan, Program, Upgrade};
+use rustix::process::{Signal, set_parent_process_death_signal};
 
 use super::effective;
 use crate::{
     cli::ServeArgs,
-    configuration,
+    configuration::{self, notice},
     exit::{Exit, Failure, chain},
     logging, open_files,
 };
@@ -23,11 +24,12 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     let Loaded { config, settings, warnings } = configuration::load(args.clone())?;
     logging::init(&config.log);
     open_files::raise_limit();
-    effective::log(&settings, logging::is_json(&config.log));
-    for warning in warnings {
-        tracing::warn!("{warning}");
+    if notice::is_for_development() {
+        end_with_parent();
+    } else {
+        effective::log(&settings, logging::is_json(&config.log));
     }
-    open_files::warn_if_too_few(&config);
+    warn(&warnings, &config);
     let program = Program { executable: PathBuf::from(THIS_EXECUTABLE), environment: Vec::new() };
     let mut known = settings;
     let source = ConfigSource(Box::new(move || load_again(args.clone(), &mut known)));
@@ -42,6 +44,23 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
         .map_err(|error| Failure::with_code(error.exit_code(), chain(&error)))
 }
 
+/// Says what production would miss; nobody who develops needs to read it.
+fn warn(warnings: &[String], config: &Config) {
+    if notice::is_for_development() {
+        return;
+    }
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    open_files::warn_if_too_few(config);
+}
+
+/// A `remuda dev` that is killed leaves no server behind.
+fn end_with_parent() {
+    // Without it the server stays and can be stopped by hand.
+    let _ = set_parent_process_death_signal(Some(Signal::TERM));
+}
+
 /// The configuration for a reload, from the same sources as at the start. Logs what is
 /// other than what was `known`.
 fn load_again(args: ServeArgs, known: &mut Vec<Setting>) -> Result<Config, String> {
@@ -53,10 +72,7 @@ fn load_again(args: ServeArgs, known: &mut Vec<Setting>) -> Result<Config, Strin
             tracing::info!(key, value, before, %source, reason, "setting changed");
         }
     }
-    for warning in loaded.warnings {
-        tracing::warn!("{warning}");
-    }
-    open_files::warn_if_too_few(&loaded.config);
+    warn(&loaded.warnings, &loaded.config);
     *known = loaded.settings;
     Ok(loaded.config)
 }

@@ -1,0 +1,8 @@
+use remuda_sdk::{Router, handler};
+
+#[handler]
+async fn app() -> Router {
+    Router::new()
+}
+
+fn main() {}

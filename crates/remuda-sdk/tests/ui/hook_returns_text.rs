@@ -1,0 +1,8 @@
+use remuda_sdk::startup;
+
+#[startup]
+async fn start() -> String {
+    String::new()
+}
+
+fn main() {}

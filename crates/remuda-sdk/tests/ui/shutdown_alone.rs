@@ -1,0 +1,6 @@
+use remuda_sdk::shutdown;
+
+#[shutdown]
+async fn stop() {}
+
+fn main() {}

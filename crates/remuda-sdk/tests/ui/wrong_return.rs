@@ -1,0 +1,10 @@
+use remuda_sdk::handler;
+
+struct Greeting;
+
+#[handler]
+async fn handle() -> Greeting {
+    Greeting
+}
+
+fn main() {}

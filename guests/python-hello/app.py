@@ -1,0 +1,33 @@
+"""The handlers: which request is answered by what.
+
+Nothing here knows of WebAssembly, so that tests call it as it is.
+"""
+
+import os
+
+import web
+
+app = web.App()
+
+
+@app.get("/")
+async def hello(request):
+    return "Hello, world!\n"
+
+
+@app.get("/hello/{name}")
+async def greet(request, name):
+    # What the configuration grants of the environment.
+    return {os.environ.get("GREETING", "hello"): name}
+
+
+@app.get("/sleep/{milliseconds}")
+async def sleep(request, milliseconds):
+    # While this one waits, the same instance answers others.
+    await web.sleep(int(milliseconds) / 1000)
+    return f"slept {milliseconds} ms\n"
+
+
+@app.post("/echo")
+async def echo(request):
+    return web.Response(request.body, content_type=request.headers.get("content-type"))
