@@ -141,6 +141,7 @@ async fn check_prints_the_settings_and_where_they_come_from() {
     outbound.max_per_host  250  default
     log.format  json  --log-format
     log.level  info  default
+    log.guest_level  debug  default
     log.access  off  default
     route[0].path  /  default
     route[0].host  *  default
