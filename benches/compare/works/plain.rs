@@ -63,6 +63,14 @@ impl Plain {
         }
     }
 
+    /// As many as their figures are looked at.
+    fn rounds(self) -> u32 {
+        match self {
+            Self::Stream | Self::Echo => 2,
+            Self::Text | Self::Json | Self::Wait | Self::Hello => 3,
+        }
+    }
+
     /// Path and query; the length of a body that is sent, if one is.
     pub(crate) fn request(self, upstream: SocketAddr) -> (String, Option<usize>) {
         match self {
@@ -115,7 +123,7 @@ pub(crate) async fn run(bench: &Bench, work: Plain) -> Table {
             ("pss_mib", "PSS MiB", 1),
         ],
         chart: Some(Chart::Bars(vec!["cpu_us".to_owned()])),
-        rounds: 3,
+        rounds: work.rounds(),
     };
     rounds::table(bench, head, &contenders, async |contender| {
         measure(bench, contender, work).await //

@@ -52,7 +52,7 @@ fn record(id: u32) -> Record {
         id,
         name: format!("Customer number {id}"),
         email: format!("customer.{id}@shop.example"),
-        active: id % 3 != 0,
+        active: !id.is_multiple_of(3),
         score: f64::from(id) * 0.5,
         tags: ["retail", "newsletter", "europe"],
     }
