@@ -67,6 +67,12 @@ impl Options {
         self.target.join(&self.profile).join(name)
     }
 
+    /// Where Remuda keeps what it has compiled: not where its user does.
+    pub(crate) fn cache(&self) -> String {
+        let path = self.target.join("bench").join("cache");
+        std::path::absolute(&path).unwrap_or(path).display().to_string()
+    }
+
     /// The file of a guest, by an absolute path.
     pub(crate) fn guest(&self, name: &str) -> PathBuf {
         let path = self.target.join("guests").join(name);

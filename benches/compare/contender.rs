@@ -35,7 +35,8 @@ pub(crate) struct Contender {
     pub(crate) is_own: bool,
     program: PathBuf,
     /// `ADDRESS` stands for the address to listen on, `HOST` and `PORT` for its parts, `WORKERS`
-    /// for their number, `NEW_FOLDER` for one that is empty at each start.
+    /// for their number, `CACHE` for the folder of compiled components, `NEW_FOLDER` for one that
+    /// is empty at each start.
     args: Vec<String>,
     /// Where it is started, if that matters.
     folder: Option<PathBuf>,
@@ -70,6 +71,16 @@ impl Contender {
         let mut other = self.clone();
         other.name = format!("{}, {name}", self.name);
         other.args.extend(more.iter().map(|arg| (*arg).to_owned()));
+        other
+    }
+
+    /// The same with a cache that is empty at each start.
+    pub(crate) fn with_empty_cache(&self) -> Self {
+        let mut other = self.clone();
+        other.name = format!("{}, empty cache", self.name);
+        other.args.iter_mut().filter(|arg| *arg == "CACHE").for_each(|arg| {
+            *arg = "NEW_FOLDER".to_owned(); //
+        });
         other
     }
 
@@ -115,6 +126,7 @@ impl Contender {
             "HOST" => address.ip().to_string(),
             "PORT" => address.port().to_string(),
             "WORKERS" => self.workers.unwrap_or(1).to_string(),
+            "CACHE" => bench.options.cache(),
             "NEW_FOLDER" => folder
                 .as_ref()
                 .map(|folder| folder.path().display().to_string())

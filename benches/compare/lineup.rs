@@ -12,8 +12,18 @@ use anyhow::Result;
 use crate::{bench::Bench, contender::Contender};
 
 /// What all of Remuda are told beside what they serve.
-const REMUDA: [&str; 8] =
-    ["--bind", "ADDRESS", "--admin", "off", "--control", "off", "--log-level", "error"];
+const REMUDA: [&str; 10] = [
+    "--bind",
+    "ADDRESS",
+    "--admin",
+    "off",
+    "--control",
+    "off",
+    "--log-level",
+    "error",
+    "--cache",
+    "CACHE",
+];
 
 const WASMTIME: [&str; 4] = ["serve", "-Scli", "--addr", "ADDRESS"];
 
@@ -105,6 +115,20 @@ pub(crate) fn wasmtimes(bench: &Bench) -> Vec<Contender> {
         wasmtime(bench, "wasmtime serve 0.2 fresh, pooling", "works-p2.wasm", &POOLING),
         wasmtime(bench, "wasmtime serve 0.2 reused", "works-p2.wasm", &REUSED),
         wasmtime(bench, "wasmtime serve 0.3 reused", "works.wasm", &[]),
+    ]
+}
+
+/// The same without the cache that `wasmtime` keeps for its user.
+pub(crate) fn uncached_wasmtimes(bench: &Bench) -> Vec<Contender> {
+    let uncached = [&POOLING[..], &["-Ccache=n"]].concat();
+    vec![
+        wasmtime(
+            bench,
+            "wasmtime serve 0.2 fresh, pooling, empty cache",
+            "works-p2.wasm",
+            &uncached,
+        ),
+        wasmtime(bench, "wasmtime serve 0.3 reused, empty cache", "works.wasm", &["-Ccache=n"]),
     ]
 }
 

@@ -128,6 +128,10 @@ async fn measure(args: RunArgs) -> Result<()> {
     let mut report = Report::new(&bench);
     for work in works {
         let table = work.run(&bench).await?;
+        if table.rows.is_empty() && table.absent.is_empty() && !is_smoke {
+            // No server of that name does this work.
+            continue;
+        }
         print::table(&table);
         report.tables.push(table);
     }

@@ -4,7 +4,7 @@ from contextlib import asynccontextmanager
 
 import aiohttp
 from fastapi import FastAPI, Request
-from fastapi.responses import PlainTextResponse, StreamingResponse
+from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 from pydantic import BaseModel
 
 import content
@@ -50,7 +50,7 @@ async def stream():
 
 @app.post("/echo")
 async def echo(request: Request):
-    return StreamingResponse(request.stream(), media_type="application/octet-stream")
+    return Response(await request.body(), media_type="application/octet-stream")
 
 
 @app.get("/burn", response_class=PlainTextResponse)

@@ -2,8 +2,8 @@
 //!
 //! A request burns 10 ms. What a server can do is found out with as many callers as keep it busy;
 //! then requests come at ten times that rate, whatever becomes of them, from clients who give up
-//! after two seconds. Every second one of Remuda and Uvicorn has a limit of its own that fits,
-//! as whoever reads its manual would set it; the others have none to set.
+//! after two seconds. Remuda and Uvicorn come twice, the second time with limits that fit, as
+//! whoever reads their manuals would set them; the others have none to set.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -88,7 +88,7 @@ async fn measure(bench: &Bench, contender: &Contender) -> Result<Vec<Sample>> {
     let target = Target::probe(server.address, &path).await?;
     target.load(BUSY, bench.options.warm_up()).await?;
     let before = target.load(BUSY, bench.options.duration()).await?;
-    let (rate, lasting) = (before.per_second() * factor(bench), bench.options.duration() * 3);
+    let (rate, lasting) = (before.per_second() * factor(bench), bench.options.duration() * 2);
     let mut load = arrivals::open(server.address, &path, rate, lasting);
     // Rows that end with the arrivals: what is served later says nothing of the overload.
     load.interval = Some(format!("{}ms", bench.options.duration().as_millis()));

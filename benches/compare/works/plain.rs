@@ -63,6 +63,14 @@ impl Plain {
         }
     }
 
+    /// As many as their figures are looked at.
+    fn rounds(self) -> u32 {
+        match self {
+            Self::Stream | Self::Echo => 2,
+            Self::Text | Self::Json | Self::Wait | Self::Hello => 3,
+        }
+    }
+
     /// Path and query; the length of a body that is sent, if one is.
     pub(crate) fn request(self, upstream: SocketAddr) -> (String, Option<usize>) {
         match self {
@@ -129,7 +137,7 @@ pub(crate) async fn run(bench: &Bench, work: Plain) -> Table {
         ),
         columns: if work.is_short() { &COLUMNS } else { &COLUMNS[..COLUMNS.len() - 1] },
         chart: Some(Chart::Bars(vec!["cpu_us".to_owned()])),
-        rounds: 3,
+        rounds: work.rounds(),
     };
     rounds::table(bench, head, &contenders, async |contender| {
         measure(bench, contender, work).await //

@@ -20,10 +20,10 @@ pub(crate) async fn run(bench: &Bench) -> Table {
     let mut contenders = vec![lineup::native(bench)];
     for server in lineup::remudas(bench) {
         if server.name != "remuda 0.2 reused" {
-            let cold = server.with("empty cache", &["--cache", "NEW_FOLDER"]);
-            contenders.extend([cold, server]);
+            contenders.extend([server.with_empty_cache(), server]);
         }
     }
+    contenders.extend(lineup::uncached_wasmtimes(bench));
     contenders.extend(lineup::wasmtimes(bench).into_iter().skip(1));
     contenders.extend(lineup::pythons(bench));
     let head = Head {
@@ -31,8 +31,8 @@ pub(crate) async fn run(bench: &Bench) -> Table {
         title: "From start to first answer",
         about: "Until a connection is accepted, and until the first request is answered, both from \
                 the moment the process is started; then what the first and the second request took, \
-                each on a new connection. *Empty cache*: the component is compiled first; the others \
-                of Remuda find it compiled. `wasmtime serve` compiles at every start."
+                each on a new connection. *Empty cache*: the component is compiled first; other \
+                starts of Remuda and `wasmtime serve` find it compiled."
             .to_owned(),
         columns: &[
             ("first_ms", "first answer ms", 0),

@@ -55,7 +55,7 @@ enum Command {
 
     /// Build the guests and the server, and run all tests of the workspace
     ///
-    /// Seeds of the fuzz targets, guests' own and documentation tests run first, all others under
+    /// Seeds of the fuzz targets, guests' own tests, a short comparison and documentation tests run first, all others under
     /// cargo-nextest, which is installed when it is missing. The tests find the guests through `REMUDA_GUESTS`.
     Test {
         /// Passed on to `cargo nextest run --workspace`
@@ -66,12 +66,13 @@ enum Command {
     /// Check formatting, lints and, when cargo-deny is installed, the dependencies
     Check,
 
-    /// Build the guests and run the benchmarks in benches/
-    Bench {
-        /// Passed on to `cargo bench`
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        args: Vec<OsString>,
-    },
+    /// Compare Remuda with native hyper, wasmtime serve and Python's servers
+    ///
+    /// Builds guests and server, installs Python's servers from PyPI into target/peers, and measures
+    /// all in turn; a quarter of an hour. Tables go to the terminal, all figures to
+    /// target/bench/figures.json, from which `--render` writes docs/performance.md. The engine alone
+    /// is measured by `cargo bench --package remuda-benches`.
+    Bench(bench::BenchArgs),
 }
 
 fn main() -> ExitCode {
@@ -93,6 +94,6 @@ fn run(command: Command) -> Result<()> {
         Command::Serve { args } => serve::serve(&workspace, &args),
         Command::Test { args } => test::test(&workspace, &args),
         Command::Check => check::check(&workspace),
-        Command::Bench { args } => bench::bench(&workspace, &args),
+        Command::Bench(args) => bench::bench(&workspace, &args),
     }
 }

@@ -1,12 +1,13 @@
 //! Runs all tests of the workspace against real guests and the real server.
 //!
-//! Owns the order: seeds, guests' own and documentation tests first, so that nextest's summary is the last thing
+//! Owns the order: seeds, guests' own, the comparison's and documentation tests first, so that nextest's summary is the last thing
 //! printed.
 
 use std::ffi::OsString;
 
 use anyhow::Result;
 
+use crate::bench;
 use crate::guests;
 use crate::workspace::Workspace;
 use remuda_project::process::{run, step, succeeds};
@@ -29,6 +30,7 @@ pub(crate) fn test(workspace: &Workspace, args: &[OsString]) -> Result<()> {
     step("trying the seeds of the fuzz targets");
     run(workspace.cargo_for_fuzzing("test").args(["--lib", "--quiet"]))?;
     guests::test(workspace)?;
+    bench::smoke(workspace)?;
     step("running documentation tests");
     run(workspace.cargo_for_tests().args(["test", "--doc", "--workspace"]))?;
     step("running tests");

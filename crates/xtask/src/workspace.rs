@@ -41,6 +41,11 @@ impl Workspace {
         self.root.join(path)
     }
 
+    /// A folder or file of the target folder.
+    pub(crate) fn target(&self, path: &str) -> PathBuf {
+        self.target.join(path)
+    }
+
     /// The guests' own workspace.
     pub(crate) fn guests(&self) -> PathBuf {
         self.path("guests")
