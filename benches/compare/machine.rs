@@ -83,7 +83,10 @@ fn versions(options: &Options) -> BTreeMap<String, String> {
     }
     let mut ask = |name: &str, command: &mut Command| {
         if let Some(version) = said(command) {
-            versions.insert(name.to_owned(), version);
+            // Some print their own name before it.
+            let own = name.split(' ').next().unwrap_or_default();
+            let version = version.strip_prefix(own).unwrap_or(&version).trim();
+            versions.insert(name.to_owned(), version.to_owned());
         }
     };
     ask("rustc", Command::new("rustc").arg("--version"));

@@ -37,7 +37,8 @@ pub(super) fn render(report: &Report, folder: &str) -> String {
         let _ = write!(page, "; commit {}", cell(&machine.commit));
     }
     let versions = machine.versions.iter();
-    let versions: Vec<String> = versions.map(|(of, version)| told(of, version)).collect();
+    let versions: Vec<String> =
+        versions.map(|(of, version)| cell(&format!("{of} {version}"))).collect();
     let _ = write!(page, ".\nVersions: {}.\n", versions.join(", "));
     page.push_str(
         "\nTo repeat it (`--help` tells the rest; peers that are not installed are skipped by name):\n\
@@ -48,12 +49,6 @@ pub(super) fn render(report: &Report, folder: &str) -> String {
         section(&mut page, table, folder);
     }
     page
-}
-
-/// Some commands print their name with their version.
-fn told(of: &str, version: &str) -> String {
-    let name = of.split(' ').next().unwrap_or_default();
-    if version.starts_with(name) { cell(version) } else { cell(&format!("{of} {version}")) }
 }
 
 fn section(page: &mut String, table: &Table, folder: &str) {

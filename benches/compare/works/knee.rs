@@ -3,7 +3,7 @@
 //! The same load for each number, so that what changes is the server: where more workers bring no
 //! more throughput, but more latency, is the knee.
 
-use std::time::Duration;
+use std::{cell::Cell, time::Duration};
 
 use anyhow::Result;
 
@@ -55,8 +55,10 @@ pub(crate) async fn run(bench: &Bench) -> Table {
             server.of_workers(*workers)
         })
         .collect();
+    // Found out once: the same work for any number of workers.
+    let pace = Cell::new(None);
     let mut table = rounds::table(bench, head, &contenders, async |contender| {
-        measure(bench, contender).await //
+        measure(bench, contender, &pace).await //
     })
     .await;
     // A line for each work, over workers.
@@ -69,9 +71,18 @@ pub(crate) async fn run(bench: &Bench) -> Table {
     table
 }
 
-async fn measure(bench: &Bench, contender: &Contender) -> Result<Vec<Sample>> {
+async fn measure(
+    bench: &Bench,
+    contender: &Contender,
+    pace: &Cell<Option<Pace>>,
+) -> Result<Vec<Sample>> {
     let server = contender.start(bench).await?;
-    let burn = Pace::of(server.address).await?.path(BURN);
+    let found = match pace.get() {
+        Some(pace) => pace,
+        None => Pace::of(server.address).await?,
+    };
+    pace.set(Some(found));
+    let burn = found.path(BURN);
     let burn = Target::probe(server.address, &burn).await?;
     let wait = Target::probe(server.address, &format!("/wait?{}", bench.upstream.address)).await?;
     let works = [
