@@ -10,7 +10,9 @@ use crate::report::{Column, Row, Table, grouped};
 
 const WIDTH: f64 = 720.0;
 /// Of the names of bars.
-const NAMES: f64 = 250.0;
+const NAMES: f64 = 300.0;
+/// Of the names of lines, behind them.
+const LEGEND: f64 = 125.0;
 /// For figures behind bars.
 const FIGURES: f64 = 70.0;
 const TITLE: f64 = 28.0;
@@ -88,7 +90,7 @@ pub(super) fn lines(table: &Table, column: &Column, over: &str) -> Option<String
         return None;
     }
     let top = ceiling(top);
-    let x = |at: f64| LEFT + (WIDTH - LEFT - NAMES / 2.0) * at / end;
+    let x = |at: f64| LEFT + (WIDTH - LEFT - LEGEND) * at / end;
     let y = |value: f64| HEIGHT - BOTTOM - (HEIGHT - TITLE - BOTTOM - 8.0) * value / top;
     let mut svg = begin(table, column, HEIGHT);
     for step in 0..=4 {
