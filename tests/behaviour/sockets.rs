@@ -113,35 +113,53 @@ async fn restarts_with_reuseport_lose_nothing() {
 /// The busiest worker has at most so many times the connections of the idlest.
 const WORST: f64 = 1.5;
 
+/// A machine that is busy with something else can keep the processor from one of the workers
+/// while all connections come; not time and again.
+const ATTEMPTS: usize = 3;
+
 #[expect(clippy::print_stderr, reason = "the figure is worth knowing")]
-fn assert_spread(server: &Server, how: &str) {
-    let spread = process::connections(server.address(), &server.workers());
-    let (most, least) = (spread.iter().max(), spread.iter().min());
-    let (most, least) = most.zip(least).expect("workers");
-    eprintln!("200 connections that come {how}: {spread:?}");
-    assert_eq!(spread.iter().sum::<usize>(), 200);
-    assert!(*most as f64 <= WORST * *least as f64, "{how}: {spread:?}");
+async fn assert_spread(how: &str, connect: impl AsyncFn(&Server) -> Vec<Connection>) {
+    let mut seen = Vec::new();
+    for _ in 0..ATTEMPTS {
+        let server = hello().workers(4).start().await;
+        let connections = connect(&server).await;
+        let spread = process::connections(server.address(), &server.workers());
+        drop(connections);
+        eprintln!("200 connections that come {how}: {spread:?}");
+        assert_eq!(spread.iter().sum::<usize>(), 200);
+        let (most, least) = (spread.iter().max(), spread.iter().min());
+        let (most, least) = most.zip(least).expect("workers");
+        if *most as f64 <= WORST * *least as f64 {
+            return;
+        }
+        seen.push(spread);
+    }
+    panic!("{how}: {seen:?}");
 }
 
 #[tokio::test]
 async fn connections_that_come_in_a_burst_spread() {
-    let server = hello().workers(4).start().await;
-    let mut connections = join_all((0..200).map(|_| server.connect())).await;
-    let replies = join_all(connections.iter_mut().map(|connection| connection.get("/"))).await;
-    assert!(replies.into_iter().all(|reply| reply.status == 200));
-    assert_spread(&server, "in a burst");
+    assert_spread("in a burst", async |server| {
+        let mut connections = join_all((0..200).map(|_| server.connect())).await;
+        let replies = join_all(connections.iter_mut().map(|connection| connection.get("/"))).await;
+        assert!(replies.into_iter().all(|reply| reply.status == 200));
+        connections
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn connections_that_trickle_in_spread() {
-    let server = hello().workers(4).start().await;
-    let mut connections: Vec<Connection> = Vec::new();
-    for _ in 0..200 {
-        let mut connection = server.connect().await;
-        assert_eq!(connection.get("/").await.status, 200);
-        connections.push(connection);
-    }
-    assert_spread(&server, "one after the other");
+    assert_spread("one after the other", async |server| {
+        let mut connections: Vec<Connection> = Vec::new();
+        for _ in 0..200 {
+            let mut connection = server.connect().await;
+            assert_eq!(connection.get("/").await.status, 200);
+            connections.push(connection);
+        }
+        connections
+    })
+    .await;
 }
 
 #[tokio::test]
