@@ -41,8 +41,8 @@ const PYTHON: Guest = guest!(
 );
 
 const JS: Guest = guest!(
-    "js-hello": "README.md", "build.mjs", "package.json", "src/handler.js", "src/main.js",
-    "test/handler.test.js", "wit/world.wit",
+    "js-hello": "README.md", "build.mjs", "package.json", "src/guard.js", "src/handler.js",
+    "src/log.js", "src/main.js", "test/handler.test.js", "wit/world.wit",
 );
 
 /// Paths in the folder of a project of this name, and what is in them.
