@@ -36,8 +36,8 @@ macro_rules! guest {
 type Guest = (&'static str, &'static [(&'static str, &'static str)]);
 
 const PYTHON: Guest = guest!(
-    "python-hello": "README.md", "app.py", "handler.py", "requirements.txt", "test_app.py",
-    "web.py", "wit/world.wit",
+    "python-hello": "README.md", "app.py", "event_loop.py", "handler.py", "host.py",
+    "requirements.txt", "test_app.py", "web.py", "wit/world.wit",
 );
 
 const JS: Guest = guest!(
