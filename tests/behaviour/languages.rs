@@ -280,11 +280,11 @@ async fn a_limit_that_is_too_low_is_named_before_anything_starts() {
 
 /// What may go wrong in a handler in JavaScript, each by itself.
 const FAULTS_IN_JS: &str = r#"
-const sleep = (time) => new Promise((resolve) => setTimeout(resolve, time));
+const pause = (time) => new Promise((resolve) => setTimeout(resolve, time));
 
 function stream(...chunks) {
   const pull = async (controller) => {
-    await sleep(50);
+    await pause(50);
     const chunk = chunks.shift();
     if (chunk instanceof Error) throw chunk;
     if (chunk === undefined) return controller.close();
