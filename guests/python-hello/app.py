@@ -24,7 +24,10 @@ async def greet(request, name):
 @app.get("/sleep/{milliseconds}")
 async def sleep(request, milliseconds):
     # While this one waits, the same instance answers others.
-    await web.sleep(int(milliseconds) / 1000)
+    try:
+        await web.sleep(float(milliseconds) / 1000)
+    except ValueError as error:
+        raise web.Rejection(400, str(error)) from error
     return f"slept {milliseconds} ms\n"
 
 

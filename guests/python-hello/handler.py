@@ -5,48 +5,25 @@ before its body is written, several requests may be under way at the same time, 
 one of them raises ends the others.
 """
 
-import asyncio
-import sys
-import traceback
-
+import event_loop  # noqa: F401 - changes asyncio's
 import wit_world
 from app import app
 from componentize_py_async_support import spawn
-from componentize_py_types import Ok
-from web import Request, Response, failed
+from componentize_py_types import Err
+from host import no_trailers, send, whole
+from web import Rejection, Request, Response, failed
 from wit_world import exports
 from wit_world.imports import wasi_http_types as http
-
-CHUNK = 64 * 1024
 
 
 class Handler(exports.Handler):
     async def handle(self, request: http.Request) -> http.Response:
-        response = await app(await read(request))
         try:
-            return begin(response)
-        except Exception:  # a header that only the server may set, a status that is none
-            return begin(failed("the response cannot be sent"))
-
-
-def log(context):
-    """Logs what a task raised that nobody awaits; left to itself, the loop ends the instance."""
-    if error := context.get("exception"):
-        print("ERROR web: a task failed that nobody awaits", file=sys.stderr)
-        traceback.print_exception(error)
-
-
-def refuse_timer(*_, **__):
-    """Else what needs one fails without a word about why."""
-    raise NotImplementedError(
-        "a component's event loop has no timers, as asyncio.sleep, wait_for and timeout need; "
-        "web.sleep(seconds) waits, web.fetch(url, timeout=seconds) has a limit of its own"
-    )
-
-
-loop = asyncio.get_event_loop()
-loop.call_exception_handler = log
-loop.call_later = loop.call_at = loop.time = refuse_timer
+            return begin(await app(await read(request)))
+        except Rejection as rejection:
+            return begin(rejection.response())
+        except BaseException as error:  # a header that only the server may set
+            return begin(failed("the response cannot be sent", error))
 
 
 async def read(request):
@@ -56,27 +33,16 @@ async def read(request):
     target = request.get_path_with_query() or "/"
     with request.get_headers() as fields:
         headers = [(name, value.decode("latin-1")) for name, value in fields.copy_all()]
-    _, done = wit_world.result_unit_wasi_http_types_error_code_future(lambda: Ok(None))
-    stream, _trailers = http.Request.consume_body(request, done)
-    body = bytearray()
-    with stream:
-        while not stream.writer_dropped:
-            body += await stream.read(CHUNK)
-    return Request.of(name, target, headers, bytes(body))
+    try:
+        return Request.of(name, target, headers, await whole(http.Request, request))
+    except Err as error:
+        raise Rejection(400, "the body broke off") from error
 
 
 def begin(response: Response):
     writer, reader = wit_world.byte_stream()
-    _, trailers = wit_world.result_option_wasi_http_types_fields_wasi_http_types_error_code_future(
-        lambda: Ok(None)
-    )
     fields = http.Fields.from_list([(name, value.encode()) for name, value in response.headers])
-    head, _sent = http.Response.new(fields, reader, trailers)
+    head, _sent = http.Response.new(fields, reader, no_trailers())
     head.set_status_code(response.status)
-    spawn(write(writer, response.body))
+    spawn(send(writer, response.body))
     return head
-
-
-async def write(writer, body):
-    with writer:
-        await writer.write_all(body)

@@ -112,10 +112,10 @@ async fn a_project_that_was_never_built_is_served_once_it_is_mended() {
         page.text().contains("this is &lt;no&gt; Rust").then_some(page)
     })
     .await;
-    assert_eq!((page.status.as_u16(), page.header("remuda-dev")), (503, "nothing built"));
+    assert_eq!((page.status.as_u16(), page.header("remuda-dev")), (503, "build failed"));
     let reply = dev.send(Ask::get("/")).await;
     assert_eq!((reply.status.as_u16(), reply.header("retry-after")), (503, "2"));
-    assert!(reply.text().starts_with("Nothing is built yet"), "{}", reply.text());
+    assert!(reply.text().starts_with("The build failed. "), "{}", reply.text());
     dev.edit(RUST, BROKEN, BEGINNING);
     dev.wait_until_it_serves().await;
     dev.wait_for_body(HELLO).await;
@@ -134,6 +134,12 @@ async fn flags_that_are_wrong_end_it_at_once() {
         ("-- --workers none".to_owned(), 64, "--workers"),
         ("-- --wokers 2".to_owned(), 64, "--wokers"),
         ("-- --env A=1".to_owned(), 64, "--env"),
+        ("-- other.wasm".to_owned(), 64, "other.wasm: remuda dev serves what it builds"),
+        (
+            "-- --tls-cert /none --tls-key /none".to_owned(),
+            78,
+            "http.tls_cert: failed to read /none",
+        ),
         (format!("--bind {taken}"), 69, "in use"),
     ] {
         new = new.then(&format!("dev dev-flags {flags}")).with_tools();
@@ -142,6 +148,21 @@ async fn flags_that_are_wrong_end_it_at_once() {
         assert!(ended.stderr.contains(why), "{flags}: {ended}");
         assert!(!new.path("dev-flags/target/dev-flags.wasm").exists(), "{flags}: {ended}");
     }
+}
+
+#[tokio::test]
+async fn the_example_of_the_help_is_for_every_new_project() {
+    let help = Cli::remuda("dev --help").run().await.succeeded();
+    let flags = help.lines().find_map(|line| line.trim().strip_prefix("remuda dev -- "));
+    let flags = flags.expect("an example with flags");
+    let mut new = Cli::remuda("new dev-example");
+    let _ = new.run().await.succeeded();
+    // It comes as far as to its address, which is taken.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let taken = taken.local_addr().expect("an address");
+    let mut dev = new.then(&format!("dev dev-example --bind {taken} -- {flags}")).with_tools();
+    let ended = dev.run().await;
+    assert_eq!(ended.code, Some(69), "{ended}");
 }
 
 #[tokio::test]
@@ -183,6 +204,31 @@ async fn settings_are_followed_without_a_build() {
 }
 
 #[tokio::test]
+async fn without_its_settings_the_component_is_served_alone() {
+    let dev = Dev::start("rust", "dev-alone").await;
+    let settings = dev.read("remuda.toml");
+    dev.edit("remuda.toml", "path = \"/\"", "path = \"/elsewhere\"");
+    wait::until_async("the route to have moved", async || {
+        (dev.send(Ask::get("/")).await.status == 404).then_some(())
+    })
+    .await;
+    dev.remove("remuda.toml");
+    dev.wait_for_body(HELLO).await;
+    // A mistake is no reason to serve something else.
+    dev.write("remuda.toml", "nonsense = 1\n");
+    wait_for_a_page_with(&dev, "nonsense").await;
+    assert_eq!(dev.send(Ask::get("/")).await.ok(), HELLO);
+    let failed = dev.terminal().matches("reload failed").count();
+    assert_eq!(failed, 1, "it is said once");
+    let moved = settings.replace("path = \"/\"", "path = \"/elsewhere\"");
+    dev.edit("remuda.toml", "nonsense = 1\n", &moved);
+    wait::until_async("the route to have moved", async || {
+        (dev.send(Ask::get("/")).await.status == 404).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_start_that_fails_is_shown_too() {
     const START: &str = "
         #[remuda_sdk::startup]
@@ -197,6 +243,8 @@ async fn a_start_that_fails_is_shown_too() {
     dev.wait_until_it_serves().await;
     dev.edit("remuda.toml", "path = \"/\"", "path = \"/\"\nenv = { REFUSE = \"x\" }");
     wait_for_a_page_with(&dev, "startup").await;
+    let page = seen_by_a_browser(&dev).await.text();
+    assert!(page.contains("<h1>The reload failed</h1>"), "{page}");
     assert_eq!(dev.send(Ask::get("/")).await.ok(), HELLO);
     dev.edit("remuda.toml", "REFUSE", "OTHER");
     wait_for_no_page(&dev).await;

@@ -7,9 +7,9 @@ use std::{
 
 use futures_util::future::join_all;
 use remuda_tests::{
-    Ask, Cli, Server, Upstream, figure,
+    Ask, Cli, Line, Server, Upstream, figure,
     guests::{self, Guest},
-    process, wait,
+    process, sandbox, wait,
 };
 
 /// Each with how its instances are used, the default first.
@@ -275,5 +275,79 @@ async fn a_limit_that_is_too_low_is_named_before_anything_starts() {
         let ended = serve.arg(guest.path()).shared_cache().run().await;
         assert!(matches!(ended.code, Some(65 | 70)), "{ended}");
         assert!(ended.stderr.contains("limits.memory"), "{ended}");
+    }
+}
+
+/// What may go wrong in a handler in JavaScript, each by itself.
+const FAULTS_IN_JS: &str = r#"
+const pause = (time) => new Promise((resolve) => setTimeout(resolve, time));
+
+function stream(...chunks) {
+  const pull = async (controller) => {
+    await pause(50);
+    const chunk = chunks.shift();
+    if (chunk instanceof Error) throw chunk;
+    if (chunk === undefined) return controller.close();
+    controller.enqueue(chunk);
+  };
+  return new Response(new ReadableStream({ pull }));
+}
+
+async function used() {
+  const response = new Response("x");
+  await response.text();
+  return response;
+}
+
+routes.push(
+  ["GET", "/whole", () => stream(new Uint8Array([104]), new Uint8Array([105]))],
+  ["GET", "/half", () => stream(new Uint8Array(4000), new Error("half-way"))],
+  ["GET", "/string", () => stream(new Uint8Array(4000), "a string")],
+  ["GET", "/used", used],
+  ["GET", "/cause", () => { throw new Error("outer", { cause: new TypeError("inner") }); }],
+  ["GET", "/timer", () => new Promise(() => setTimeout(() => { throw new Error("late"); }, 10))],
+  ["GET", "/warn", () => { console.warn("first\nsecond", { a: 1 }.a); return text("fine"); }],
+);
+"#;
+
+#[tokio::test]
+async fn what_fails_in_javascript_is_told_to_both_sides() {
+    let mut new = Cli::remuda("new faults --template js");
+    let _ = new.run().await.succeeded();
+    let modules = new.path("faults/node_modules");
+    std::os::unix::fs::symlink(sandbox::node_modules(), modules).expect("a link");
+    let source = new.path("faults/src/handler.js");
+    let text = fs::read_to_string(&source).expect("a source");
+    fs::write(&source, text + FAULTS_IN_JS).expect("written");
+    let config = new.path("faults/remuda.toml");
+    let mut build = new.then("build faults").with_tools();
+    let _ = build.run().await.succeeded();
+    let server = Server::builder().flag("--config", config).start().await;
+
+    assert_eq!(server.get("/whole").await.ok(), "hi");
+    for incomplete in ["/half", "/string"] {
+        let reply = server.connect().await.try_send(Ask::get(incomplete)).await;
+        assert!(reply.is_err(), "{incomplete} looks complete");
+    }
+    for fault in ["/used", "/cause", "/timer"] {
+        let reply = server.get(fault).await;
+        assert_eq!(reply.status, 500, "{fault}");
+        assert!(!reply.text().contains("fetch-event"), "{fault}: {}", reply.text());
+    }
+    assert_eq!(server.get("/warn").await.ok(), "fine");
+    for (level, text) in [
+        ("ERROR", "Error: half-way"),
+        ("ERROR", "TextEncoderStream"),
+        ("ERROR", "body was read already"),
+        ("ERROR", "Error: outer"),
+        ("ERROR", "caused by: TypeError: inner"),
+        ("ERROR", "src/handler.js:"),
+        ("ERROR", "Error: late"),
+        ("WARN", "first"),
+        ("WARN", "second 1"),
+    ] {
+        let is_it = |line: &Line| line.message().contains(text) && line.text("level") == level;
+        let said = || server.printed().iter().any(is_it);
+        wait::until(&format!("{level}: {text}"), || said().then_some(())).await;
     }
 }

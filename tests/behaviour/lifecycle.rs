@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use remuda_tests::{
-    Server,
+    Cli, Server,
     guests::{self, Guest},
     server::Builder,
     wait::{self, timed},
@@ -209,4 +209,14 @@ async fn a_startup_goes_on_for_the_next_request_when_its_own_has_gone() {
         server.write("hooks/startup", "trap");
         assert!(server.get("/").await.ok().ends_with("served=1 started=true\n"));
     }
+}
+
+/// The log has it once, and the end once more.
+#[tokio::test]
+async fn why_no_worker_starts_is_not_repeated_by_each_of_them() {
+    let serve = "serve --bind 127.0.0.1:0 --admin off --workers 3 --env MAX_ITEMS=many";
+    let ended = Cli::remuda(serve).arg(guests::API.path()).shared_cache().run().await;
+    assert_eq!(ended.code, Some(70), "{ended}");
+    assert!(ended.stderr.matches("worker failed").count() >= 6, "{ended}");
+    assert_eq!(ended.stderr.matches("which is no u64").count(), 2, "{ended}");
 }

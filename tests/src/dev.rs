@@ -115,6 +115,13 @@ impl Dev {
         self.sandbox.write(&format!("{}/{file}", self.folder), content);
     }
 
+    /// # Panics
+    /// When there is no such file.
+    pub fn remove(&self, file: &str) {
+        let file = self.sandbox.path(&format!("{}/{file}", self.folder));
+        fs::remove_file(file).expect("a file that was there");
+    }
+
     /// Has what it says, from now on and before, in a file of the project too.
     ///
     /// # Panics

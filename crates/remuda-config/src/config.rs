@@ -34,7 +34,7 @@ pub struct Config {
     /// Empty only while `remuda dev` has nothing to serve, and a notice says so; no two routes
     /// share host and path.
     pub routes: Vec<Route>,
-    /// Why the last build failed, in a server that `remuda dev` keeps; no setting of anybody's.
+    /// What is wrong, below a line that is its heading, in a server that `remuda dev` keeps; no setting of anybody's.
     pub notice: Option<String>,
 }
 

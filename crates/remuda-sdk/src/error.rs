@@ -254,6 +254,23 @@ impl Error {
         }
     }
 
+    /// What is said of it where there is no response that its status could be of.
+    pub(crate) fn reason(&self) -> String {
+        let said = self.said();
+        if said.is_empty() { self.0.status.to_string() } else { said }
+    }
+
+    /// The detail, and all causes.
+    fn said(&self) -> String {
+        let mut said: Vec<String> = self.0.detail.iter().cloned().collect();
+        let mut cause = self.0.source.as_ref().map(|source| source.as_ref() as &dyn StdError);
+        while let Some(error) = cause {
+            said.push(error.to_string());
+            cause = error.source();
+        }
+        said.join(": ")
+    }
+
     /// What another instance of this component makes an equal error of.
     pub(crate) fn into_wire(mut self) -> String {
         self.log();
@@ -304,16 +321,9 @@ impl<E: StdError + 'static> From<E> for Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0.status)?;
-        if let Some(detail) = &self.0.detail {
-            write!(f, ": {detail}")?;
-        }
-        let mut cause = self.0.source.as_ref().map(|source| source.as_ref() as &dyn StdError);
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
+        let said = self.said();
+        let colon = if said.is_empty() { "" } else { ": " };
+        write!(f, "{}{colon}{said}", self.0.status)
     }
 }
 

@@ -59,6 +59,9 @@ enum Phase {
     Finished,
 }
 
+/// In the log, the reason of a worker that failed for the same as the one before it.
+const AS_BEFORE: &str = "as before";
+
 #[derive(Debug)]
 pub(crate) struct Fleet {
     phase: Phase,
@@ -74,6 +77,8 @@ pub(crate) struct Fleet {
     /// Boots that have failed since the start, and why the last one did.
     all_failed_boots: u64,
     last_failure: String,
+    /// Why a worker failed, as the log has it already: most of them fail alike.
+    told: String,
     announced: bool,
     restarts: BTreeMap<&'static str, u64>,
     jitter: Jitter,
@@ -92,6 +97,7 @@ impl Fleet {
             failed_boots: 0,
             all_failed_boots: 0,
             last_failure: String::new(),
+            told: String::new(),
             announced: false,
             restarts: BTreeMap::new(),
             jitter,
@@ -103,6 +109,7 @@ impl Fleet {
         let mut actions = Vec::new();
         match event {
             Event::Loaded { generation, policy } => {
+                self.told.clear();
                 self.loaded(generation, policy, now, &mut actions);
             }
             Event::Spawned { worker, pid } => self.spawned(worker, pid),
@@ -238,7 +245,9 @@ impl Fleet {
                 self.left(id, later(later(now, self.grace()), PATIENCE), now, actions);
             }
             FromWorker::Failed { reason } => {
-                tracing::error!(slot, pid, reason, "worker failed");
+                let shown = if reason == self.told { AS_BEFORE } else { &reason };
+                tracing::error!(slot, pid, reason = shown, "worker failed");
+                self.told.clone_from(&reason);
                 worker.fails(Why::Exited, reason);
                 worker.leaves(later(now, PATIENCE));
             }
@@ -313,8 +322,11 @@ impl Fleet {
         let (slot, pid) = (worker.slot, worker.pid.map(Pid::as_raw_pid));
         let is_expected = !self.is_serving() || self.is_leaving(id);
         let has_hung_up = worker.has_hung_up() && self.is_serving();
+        let was_told = worker.failure().is_some_and(|reason| reason == self.told);
+        let shown = was_told.then(|| how.clone());
         let remains = worker.exited(how, now);
-        let (reason, why) = (&remains.reason, remains.why.unwrap_or(why));
+        let reason = shown.as_ref().unwrap_or(&remains.reason);
+        let why = remains.why.unwrap_or(why);
         if has_hung_up {
             *self.restarts.entry(why.name()).or_default() += 1;
             tracing::warn!(slot, pid, reason, "worker exited");
@@ -326,7 +338,8 @@ impl Fleet {
         }
         if self.incoming.as_ref().is_some_and(|incoming| incoming.place_of(id).is_some()) {
             tracing::warn!(slot, pid, reason, "worker exited");
-            return self.give_up_incoming(&format!("worker {slot}: {reason}"), now, actions);
+            let reason = format!("worker {slot}: {}", remains.reason);
+            return self.give_up_incoming(&reason, now, actions);
         }
         let pause = self.empty_place(id, remains.early, Some(why), now);
         let restart_in_ms = pause.as_millis() as u64;

@@ -310,6 +310,11 @@ impl Worker {
         self.failure.get_or_insert((why, reason));
     }
 
+    /// What went wrong, if anything did.
+    pub(crate) fn failure(&self) -> Option<&str> {
+        self.failure.as_ref().map(|(_, reason)| reason.as_str())
+    }
+
     /// Nobody waits for it any more; false if it was killed before.
     pub(crate) fn kill(&mut self) -> bool {
         self.change(Change::Leaves);

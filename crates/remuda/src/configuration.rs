@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use remuda_config::{Config, Input, Loaded, Machine, Source};
+use remuda_config::{Config, Input, Loaded, Machine, Setting, Source};
 
 use crate::{
     cli::ServeArgs,
@@ -23,14 +23,13 @@ const DEFAULT_FILE: &str = "remuda.toml";
 /// Gathers all sources of settings and validates them.
 pub(crate) fn load(args: ServeArgs) -> Result<Loaded, Failure> {
     let notice = notice::read()?;
-    let mut file = read_file(args.config.as_deref(), args.component.is_none())?;
-    if notice.is_some()
-        && let Some((_, text)) = &mut file
-        && let Some(served) = notice::served()
-    {
-        *text = served;
-    }
-    let mut loaded = remuda_config::load(input(args, file)?)
+    let input = if notice::is_for_development() {
+        development_input(args, notice.is_some())?
+    } else {
+        let file = read_file(args.config.as_deref(), args.component.is_none())?;
+        input(args, file)?
+    };
+    let mut loaded = remuda_config::load(input)
         .map_err(|errors| Failure::new(Exit::Configuration, errors.to_string()))?;
     if notice.is_some() && notice::is_nothing_built() {
         loaded.config.routes.clear();
@@ -41,12 +40,46 @@ pub(crate) fn load(args: ServeArgs) -> Result<Loaded, Failure> {
     Ok(loaded)
 }
 
-/// What is wrong with the flags of the command line, whatever else is wrong: a line each.
-pub(crate) fn wrong_flags(args: ServeArgs) -> Result<Vec<String>, Failure> {
-    let file = read_file(args.config.as_deref(), args.component.is_none())?;
-    let Err(errors) = remuda_config::load(input(args, file)?) else { return Ok(Vec::new()) };
-    let of_flags = errors.iter().filter(|error| matches!(error.source, Source::Flag(_)));
-    Ok(of_flags.map(ToString::to_string).collect())
+/// Refuses what is wrong with the flags of a server of `remuda dev`, and with the files that they
+/// name, whatever else is wrong.
+pub(crate) fn check_flags(args: ServeArgs) -> Result<(), Failure> {
+    let mut loaded = match remuda_config::load(development_input(args, false)?) {
+        Ok(loaded) => loaded,
+        Err(errors) => {
+            let of_flags = errors.iter().filter(|error| matches!(error.source, Source::Flag(_)));
+            let wrong: Vec<_> = of_flags.map(ToString::to_string).collect();
+            if wrong.is_empty() {
+                return Ok(());
+            }
+            return Err(Failure::new(Exit::Usage, wrong.join("\n")));
+        }
+    };
+    let by_flag = |key: &str| {
+        let is_it = |setting: &&Setting| setting.key.ends_with(key);
+        let setting = loaded.settings.iter().find(is_it);
+        setting.is_some_and(|setting| matches!(setting.source, Source::Flag(_)))
+    };
+    let (mounts, tls) = (by_flag(".mounts"), by_flag("http.tls_cert") || by_flag("http.tls_key"));
+    if mounts {
+        check_mounts(&loaded.config)?;
+    }
+    if tls {
+        identity::read(&mut loaded)?;
+    }
+    Ok(())
+}
+
+/// All sources of settings of a server of `remuda dev`: the component that it names is what to
+/// serve where there is no file.
+fn development_input(mut args: ServeArgs, has_notice: bool) -> Result<Input, Failure> {
+    let file = match (&args.config, has_notice) {
+        (None, true) => notice::served().map(|text| (PathBuf::from(DEFAULT_FILE), text)),
+        (config, _) => read_file(config.as_deref(), true)?,
+    };
+    if file.is_some() {
+        args.component = None;
+    }
+    input(args, file)
 }
 
 /// All sources of settings.

@@ -47,13 +47,13 @@ pub async fn start<T: HookResult>(
     hook: impl Future<Output = T>,
 ) -> std::result::Result<(), String> {
     crate::log::install();
-    hook.await.into_result().map_err(|error| error.to_string())
+    hook.await.into_result().map_err(|error| error.reason())
 }
 
 /// Runs a shutdown hook. Nobody else hears of its error.
 pub async fn stop<T: HookResult>(hook: impl Future<Output = T>) {
     if let Err(error) = hook.await.into_result() {
-        tracing::error!(target: "shutdown", "{error}");
+        tracing::error!(target: "shutdown", "{}", error.reason());
     }
 }
 
@@ -65,4 +65,27 @@ pub mod defaults {
 
     /// No shutdown.
     pub async fn __remuda_shutdown() {}
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        pin::pin,
+        task::{Context, Poll, Waker},
+    };
+
+    use super::*;
+
+    #[test]
+    fn a_startup_that_fails_has_no_status() {
+        for (error, expected) in [
+            (Error::from(std::io::Error::other("disk on fire")), "disk on fire"),
+            (Error::internal("no licence"), "no licence"),
+            (Error::new(http::StatusCode::BAD_GATEWAY, "no answer"), "no answer"),
+        ] {
+            let hook = pin!(start(async { Err::<(), _>(error) }));
+            let ended = hook.poll(&mut Context::from_waker(Waker::noop()));
+            assert_eq!(ended, Poll::Ready(Err(expected.to_owned())));
+        }
+    }
 }

@@ -12,7 +12,8 @@ target of rustup), and named otherwise. The component's path is printed.
 Exit codes: 0 built, 65 not built.";
 
 pub(crate) const DEV_HELP: &str = "\
-One worker serves remuda.toml of the folder, or else its component alone. It listens from the \
+One worker serves remuda.toml of the folder, or else its component alone, to which alone flags of \
+routes (--env, --mount) apply. It listens from the \
 beginning: until a build has succeeded, everybody is answered 503. When a build fails, programs are \
 answered by the last good component, and browsers are shown what is wrong. What a handler has in \
 memory is lost with every change that is served, and with every build that fails. Ctrl-C ends \
@@ -21,9 +22,10 @@ everything.
 Examples:
   remuda dev
   remuda dev shop --bind 127.0.0.1:8080
-  remuda dev -- --env GREETING=hi --outbound-allow https://api.example.com
+  remuda dev -- --request-timeout 5s --outbound-allow https://api.example.com
 
-Exit codes: 0 ended as asked, 64 usage and wrong flags, 65 no project, 69 the address is in use, else how the server ended.";
+Exit codes: 0 ended as asked, 64 usage and wrong flags, 78 wrong files \
+that flags name, 65 no project, 69 the address is in use, else how the server ended.";
 
 /// What `new` takes.
 #[derive(Args, Debug)]

@@ -113,8 +113,14 @@ enum Task {
     Reload { job: Job, started: Instant, is_notice: bool, configuration: Option<String> },
 }
 
-/// What browsers are shown before there is anything else.
-const FIRST_BUILD: &str = "The first build is under way.";
+/// What browsers are shown before there is anything else, below its heading.
+const FIRST_BUILD: (&str, &str) =
+    ("Being prepared", "The first build is under way; what it makes is compiled then.");
+
+/// The headings of what is wrong.
+const BUILD_FAILED: &str = "The build failed";
+const RELOAD_FAILED: &str = "The reload failed";
+const START_FAILED: &str = "The start failed";
 
 /// Exit codes of `remuda serve` with which no change of the sources helps.
 const HOPELESS: [i32; 2] = [Exit::Usage as i32, Exit::Unavailable as i32];
@@ -206,7 +212,7 @@ impl Dev<'_> {
                     Some(_) => "dev: the build failed; what was served before still is",
                     None => "dev: the build failed; there is no component to serve yet",
                 });
-                self.tell(said)
+                self.tell(BUILD_FAILED, said)
             }
             Task::Reload { started, is_notice, configuration, .. } if status.success() => {
                 if !is_notice {
@@ -284,12 +290,12 @@ impl Dev<'_> {
             publish(served, &place)
                 .map_err(|error| Failure::new(Exit::Software, error.to_string()))?;
         }
-        self.tell(why)
+        self.tell(if self.served.is_some() { RELOAD_FAILED } else { START_FAILED }, why)
     }
 
     /// Has the server show browsers what is wrong.
-    fn tell(&mut self, why: String) -> Result<(), Failure> {
-        self.private.set_notice(Some(&why)).map_err(failed("leave a notice"))?;
+    fn tell(&mut self, heading: &str, why: String) -> Result<(), Failure> {
+        self.private.set_notice(Some((heading, &why))).map_err(failed("leave a notice"))?;
         self.failure = Some(why);
         let has_component = self.served.is_some();
         self.private.set_has_component(has_component).map_err(failed("leave a notice"))?;

@@ -1,11 +1,12 @@
-//! What `remuda dev` tells the server that it keeps: that there is such a thing, and whether the
-//! last build failed.
+//! What `remuda dev` tells the server that it keeps: that there is such a thing, and whether
+//! something is wrong.
 //!
-//! Owner: the variable `REMUDA_DEV`, which names a file. Invariants: the file holds the reason of a
-//! build that failed, or is not there; it is read when the configuration is, so that a reload is
+//! Owner: the variable `REMUDA_DEV`, which names a file. Invariants: the file holds a heading,
+//! a line, and what is wrong, or is not there; it is read when the configuration is, so that a reload is
 //! what makes the workers know it. A reload that brings a reason does not fail for what it is
 //! about: the file beside it with the extension of [`SERVED`] is the text of the configuration
-//! that was served last, and read in place of the project's. With a file beside it that has the
+//! that was served last, and read in place of the project's; it is not there when the component was
+//! served alone. With a file beside it that has the
 //! extension of [`NOTHING_BUILT`], there are no routes.
 
 use std::{env, fs, io::ErrorKind, path::Path};
@@ -26,7 +27,7 @@ pub(crate) fn is_for_development() -> bool {
     env::var_os(VARIABLE).is_some()
 }
 
-/// Why the last build failed, if it did.
+/// What is wrong, if anything is.
 pub(super) fn read() -> Result<Option<String>, Failure> {
     let Some(path) = env::var_os(VARIABLE) else { return Ok(None) };
     match fs::read_to_string(&path) {

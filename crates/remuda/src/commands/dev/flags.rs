@@ -8,9 +8,9 @@ use std::{env, ffi::OsString};
 use clap::Parser as _;
 use remuda_project::Project;
 
-use super::server::arguments;
+use super::server::{arguments, flags};
 use crate::{
-    cli::{Cli, Command, DevArgs},
+    cli::{Cli, Command, DevArgs, ServeArgs},
     configuration,
     exit::{Exit, Failure},
 };
@@ -24,14 +24,25 @@ pub(super) fn check(args: &DevArgs, project: &Project) -> Result<(), Failure> {
         let message = format!("failed to enter {}: {error}", project.folder().display());
         Failure::new(Exit::Usage, message)
     })?;
-    let line = [OsString::from("remuda")].into_iter().chain(arguments(project, args));
+    // Beside the folder's own, clap would not know which one is meant.
+    if let Some(ServeArgs { component: Some(other), .. }) = parse(flags(args))? {
+        let message = format!(
+            "{}: remuda dev serves what it builds; leave it out, or start remuda serve",
+            other.display()
+        );
+        return Err(Failure::new(Exit::Usage, message));
+    }
+    parse(arguments(project, args))?.map_or(Ok(()), configuration::check_flags)
+}
+
+fn parse(line: Vec<OsString>) -> Result<Option<ServeArgs>, Failure> {
+    let line = [OsString::from("remuda")].into_iter().chain(line);
     let parsed = Cli::try_parse_from(line).map_err(|error| {
         let text = error.render().to_string();
         Failure::new(Exit::Usage, text.trim().trim_start_matches("error: "))
     })?;
-    let Command::Serve(args) = parsed.command else { return Ok(()) };
-    match configuration::wrong_flags(args)? {
-        wrong if wrong.is_empty() => Ok(()),
-        wrong => Err(Failure::new(Exit::Usage, wrong.join("\n"))),
+    match parsed.command {
+        Command::Serve(args) => Ok(Some(args)),
+        _ => Ok(None),
     }
 }

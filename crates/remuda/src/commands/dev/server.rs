@@ -18,7 +18,7 @@ use remuda_project::Project;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{
-    CONFIGURATION, THIS_EXECUTABLE,
+    THIS_EXECUTABLE,
     job::{Job, Output},
 };
 use crate::{cli::DevArgs, configuration::notice};
@@ -57,10 +57,10 @@ impl Private {
         self.0.join("notice")
     }
 
-    /// Says why the last build failed, or that it did not, to whoever reads the configuration.
-    pub(super) fn set_notice(&self, reason: Option<&str>) -> io::Result<()> {
-        match reason {
-            Some(reason) => fs::write(self.notice(), reason),
+    /// Says what is wrong, below a heading, or that nothing is, to whoever reads the configuration.
+    pub(super) fn set_notice(&self, notice: Option<(&str, &str)>) -> io::Result<()> {
+        match notice {
+            Some((heading, text)) => fs::write(self.notice(), format!("{heading}\n{text}")),
             None => remove(&self.notice()),
         }
     }
@@ -158,12 +158,17 @@ impl Drop for Server {
     }
 }
 
-/// The command line of the server, from `serve` on.
+/// The command line of the server, from `serve` on. It names the component in any case, for
+/// `remuda.toml` may go, and come again.
 pub(super) fn arguments(project: &Project, args: &DevArgs) -> Vec<OsString> {
+    let mut line = flags(args);
+    line.insert(1, relative(&project.component(), project.folder()).into());
+    line
+}
+
+/// The same without the component.
+pub(super) fn flags(args: &DevArgs) -> Vec<OsString> {
     let mut line = vec!["serve".into()];
-    if !project.folder().join(CONFIGURATION).exists() {
-        line.push(relative(&project.component(), project.folder()).into());
-    }
     if let Some(bind) = &args.bind {
         line.extend(["--bind".into(), bind.into()]);
     }

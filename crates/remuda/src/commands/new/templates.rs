@@ -36,13 +36,13 @@ macro_rules! guest {
 type Guest = (&'static str, &'static [(&'static str, &'static str)]);
 
 const PYTHON: Guest = guest!(
-    "python-hello": "README.md", "app.py", "handler.py", "requirements.txt", "test_app.py",
-    "web.py", "wit/world.wit",
+    "python-hello": "README.md", "app.py", "event_loop.py", "handler.py", "host.py",
+    "requirements.txt", "test_app.py", "web.py", "wit/world.wit",
 );
 
 const JS: Guest = guest!(
-    "js-hello": "README.md", "build.mjs", "package.json", "src/handler.js", "src/main.js",
-    "test/handler.test.js", "wit/world.wit",
+    "js-hello": "README.md", "build.mjs", "package.json", "src/guard.js", "src/handler.js",
+    "src/log.js", "src/main.js", "test/handler.test.js", "wit/world.wit",
 );
 
 /// Paths in the folder of a project of this name, and what is in them.
