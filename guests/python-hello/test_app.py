@@ -7,7 +7,7 @@ import json
 import unittest
 
 from app import app
-from web import App, Request, Response, spawn
+from web import App, Rejection, Request, Response, spawn
 
 
 def ask(method, target, body=b""):
@@ -41,6 +41,13 @@ class Answers(unittest.TestCase):
         self.assertIn(("allow", "POST"), ask("HEAD", "/echo").headers)
         self.assertIn(("allow", "GET, HEAD"), ask("POST", "/").headers)
 
+    def test_what_is_no_time(self):
+        for time in ["-1", "abc", "nan", "99999999999999999999"]:
+            self.assertEqual(ask("GET", f"/sleep/{time}").status, 400)
+
+    def test_headers_of_a_dict(self):
+        self.assertIn(("x-a", "b"), Response("x", headers={"x-a": "b"}).headers)
+
     def test_what_fails(self):
         async def fail(request):
             raise ValueError("as it must")
@@ -51,15 +58,41 @@ class Answers(unittest.TestCase):
         async def split_the_head(request):
             return Response("x", headers=[("x-a", "b\r\nset-cookie: x")])
 
+        async def split_the_head_of_a_rejection(request):
+            raise Rejection(401, "x", {"www-authenticate": "a\r\nb"})
+
+        async def forget_to_return(request):
+            pass
+
+        async def return_no_number(request):
+            return {"x": float("nan")}
+
+        async def return_no_status(request):
+            return Response("x", status="200")
+
+        async def set_the_body(request):
+            (response := Response()).body = "text"
+            return response
+
+        async def leave(request):
+            raise SystemExit("leaving")
+
         for function, why in [
-            (fail, "as it must"),
+            (fail, "ValueError: as it must"),
             (return_an_object, "not JSON serializable"),
             (split_the_head, "not a header"),
+            (split_the_head_of_a_rejection, "not a header"),
+            (forget_to_return, "is no answer"),
+            (return_no_number, "not JSON compliant"),
+            (return_no_status, "not the status"),
+            (set_the_body, "is bytes, not str"),
+            (leave, "SystemExit: leaving"),
         ]:
             response, log = answer_of(function)
             self.assertEqual(response.status, 500)
             self.assertEqual(json.loads(response.body)["detail"], "something went wrong")
-            self.assertIn(why, log)
+            self.assertIn(why, log.splitlines()[0])
+            self.assertTrue(all(line.startswith("ERROR ") for line in log.splitlines()))
 
     def test_what_fails_after_the_response(self):
         async def work():

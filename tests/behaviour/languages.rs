@@ -117,8 +117,10 @@ async fn heads_are_answered_and_other_methods_are_told_which_are_allowed() {
 const FAULTS: &str = r#"
 import asyncio
 import gc
+import sys
 
 asked = 0
+lock = asyncio.Lock()
 
 
 @app.get("/count")
@@ -182,6 +184,82 @@ async def forget_a_task(request):
     await web.sleep(0.1)
     gc.collect()  # what raised it and what was raised hold each other
     return "fine"
+
+
+@app.get("/left")
+async def leave_a_task(request):
+    asyncio.create_task(web.sleep(0.1))
+    return "fine"
+
+
+@app.get("/cancel")
+async def cancel_a_task(request):
+    task = asyncio.create_task(web.sleep(0.2))
+    await web.sleep(0.01)
+    task.cancel()
+    try:
+        await task
+    except asyncio.CancelledError:
+        return "fine"
+
+
+@app.get("/cancelled")
+async def await_what_was_cancelled(request):
+    task = asyncio.create_task(web.sleep(0.2))
+    task.cancel()
+    await task
+
+
+@app.get("/gather")
+async def gather(request):
+    await asyncio.gather(web.fetch("http://127.0.0.1:9/"), web.sleep(0.2))
+
+
+@app.get("/group")
+async def group(request):
+    async with asyncio.TaskGroup() as group:
+        group.create_task(web.fetch("http://127.0.0.1:9/"))
+        group.create_task(web.sleep(0.2))
+
+
+@app.get("/locked")
+async def hold_the_lock(request):
+    async with lock:
+        await web.sleep(0.1)
+    return "fine"
+
+
+@app.get("/exit")
+async def leave(request):
+    sys.exit("leaving")
+
+
+@app.get("/exit-later")
+async def leave_later(request):
+    async def leave():
+        sys.exit("leaving later")
+
+    web.spawn(leave())
+    asyncio.create_task(leave())
+    return "fine"
+
+
+@app.get("/body")
+async def set_the_body(request):
+    response = web.Response()
+    response.body = "text"
+    return response
+
+
+@app.get("/rejection")
+async def split_the_head_of_a_rejection(request):
+    raise web.Rejection(401, "x", [("www-authenticate", "a\r\nb")])
+
+
+@app.get("/text")
+async def post_text(request):
+    reply = await web.fetch(request.query["url"], "POST", {"x-a": "b"}, "ping")
+    return reply.body
 "#;
 
 #[tokio::test]
@@ -196,24 +274,47 @@ async fn what_fails_in_python_fails_alone() {
     let _ = build.run().await.succeeded();
     let upstream = Upstream::start().await;
     let builder = Server::builder().flag("--config", config);
-    let server = builder.flag("--outbound-allow", upstream.origin()).start().await;
+    let builder = builder.flag("--outbound-allow", "http://127.0.0.1:9");
+    let builder = builder.flag("--outbound-allow", upstream.origin());
+    let server = builder.flag("--log-guest-level", "error").start().await;
 
     let url = upstream.url("/");
     assert_eq!(server.get(&format!("/fetch?url={url}")).await.ok(), "200 upstream\n");
     let url = upstream.url("/echo");
     assert_eq!(server.get(&format!("/post?url={url}")).await.ok(), "200 200000");
+    assert_eq!(server.get(&format!("/text?url={url}")).await.ok(), "ping");
     assert_eq!(server.get("/count").await.ok(), "1");
     let mut waiting = server.connect().await;
     let waiting = tokio::spawn(async move { waiting.get("/sleep/1500").await });
-    for fault in
-        ["/object", "/header", "/forbidden", "/status", "/timer", "/fetch?url=http://127.0.0.1:9/"]
-    {
+    let half = format!("/fetch?url={}", upstream.url("/cut"));
+    for fault in [
+        "/object",
+        "/header",
+        "/forbidden",
+        "/status",
+        "/timer",
+        "/fetch?url=http://127.0.0.1:9/",
+        "/fetch?url=http://[",
+        &half,
+        "/cancelled",
+        "/gather",
+        "/group",
+        "/exit",
+        "/body",
+        "/rejection",
+    ] {
         let reply = server.get(fault).await;
         let told = (reply.status.as_u16(), reply.header("content-type"));
         assert_eq!(told, (500, "application/problem+json"), "{fault}");
     }
-    for fault in ["/later", "/task"] {
+    for fault in ["/later", "/task", "/left", "/cancel", "/exit-later"] {
         assert_eq!(server.get(fault).await.ok(), "fine", "{fault}");
+    }
+    for reply in join_all((0..3).map(|_| server.get("/locked"))).await {
+        assert_eq!(reply.ok(), "fine");
+    }
+    for fault in ["/sleep/-1", "/sleep/99999999999999999999", "/sleep/abc"] {
+        assert_eq!(server.get(fault).await.status, 400, "{fault}");
     }
     assert_eq!(waiting.await.expect("no panic").ok(), "slept 1500 ms\n");
     for why in [
@@ -224,6 +325,11 @@ async fn what_fails_in_python_fails_alone() {
         "forgotten",
         "web.sleep",
         "failed to fetch",
+        "SystemExit: leaving",
+        "leaving later",
+        "is bytes, not str",
+        // Of a traceback, not of what names the exception.
+        "in split_the_head",
     ] {
         let said = || server.printed().iter().any(|line| line.message().contains(why));
         wait::until(why, || said().then_some(())).await;
