@@ -23,9 +23,9 @@ impl wasip2::exports::http::incoming_handler::Guest for Works {
         let (path, query) = target.split_once('?').unwrap_or((&target, ""));
         match path {
             "/text" => answer(out, 200, "text/plain", |output| write(output, content::TEXT)),
-            "/json" => answer(out, 200, "application/json", |output| {
-                write(output, &content::document())
-            }),
+            "/json" => {
+                answer(out, 200, "application/json", |output| write(output, &content::document()))
+            }
             "/stream" => answer(out, 200, "text/plain", |output| {
                 for _ in 0..content::PIECES {
                     write(output, &content::piece());
