@@ -26,6 +26,9 @@ const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// For a server to end by itself; one whose guests burn does not.
 const END_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// After which it is asked again, which some take for more urgent.
+const ASK_AGAIN: Duration = Duration::from_millis(300);
+
 #[derive(Clone)]
 pub(crate) struct Contender {
     pub(crate) name: String,
@@ -33,6 +36,8 @@ pub(crate) struct Contender {
     pub(crate) workers: Option<usize>,
     /// What of it depends on nobody else's installation.
     pub(crate) is_own: bool,
+    /// Another one with more options.
+    is_variant: bool,
     program: PathBuf,
     /// `ADDRESS` stands for the address to listen on, `HOST` and `PORT` for its parts, `WORKERS`
     /// for their number, `CACHE` for the folder of compiled components, `NEW_FOLDER` for one that
@@ -52,7 +57,15 @@ pub(crate) struct Running {
 impl Contender {
     pub(crate) fn new(name: &str, program: PathBuf, args: Vec<String>) -> Self {
         let workers = args.iter().any(|arg| arg == "WORKERS").then_some(1);
-        Self { name: name.to_owned(), workers, is_own: false, program, args, folder: None }
+        Self {
+            name: name.to_owned(),
+            workers,
+            is_own: false,
+            is_variant: false,
+            program,
+            args,
+            folder: None,
+        }
     }
 
     /// One that this workspace builds.
@@ -70,6 +83,7 @@ impl Contender {
     pub(crate) fn with(&self, name: &str, more: &[&str]) -> Self {
         let mut other = self.clone();
         other.name = format!("{}, {name}", self.name);
+        other.is_variant = true;
         other.args.extend(more.iter().map(|arg| (*arg).to_owned()));
         other
     }
@@ -98,7 +112,8 @@ impl Contender {
 
     /// Whether a run with these options is about it.
     pub(crate) fn is_wanted(&self, options: &Options) -> bool {
-        let is_quick = self.is_own && self.workers.is_none_or(|workers| workers == 1);
+        let is_quick =
+            self.is_own && !self.is_variant && self.workers.is_none_or(|workers| workers == 1);
         self.name.contains(&options.only) && (is_quick || !options.smoke)
     }
 
@@ -198,10 +213,12 @@ impl Drop for Running {
         // As long as the first one lives, nobody else can have the pids below it.
         let all = processes::pids(self.pid()).unwrap_or_default();
         // Asked first, so that a supervisor ends its workers.
-        let _ = self.signal(Signal::TERM);
-        let give_up = std::time::Instant::now() + END_TIMEOUT;
-        while matches!(self.child.try_wait(), Ok(None)) && std::time::Instant::now() < give_up {
-            std::thread::sleep(Duration::from_millis(5));
+        for patience in [ASK_AGAIN, END_TIMEOUT] {
+            let _ = self.signal(Signal::TERM);
+            let until = std::time::Instant::now() + patience;
+            while matches!(self.child.try_wait(), Ok(None)) && std::time::Instant::now() < until {
+                std::thread::sleep(Duration::from_millis(5));
+            }
         }
         if matches!(self.child.try_wait(), Ok(None)) {
             for pid in all.into_iter().filter_map(|pid| Pid::from_raw(pid.cast_signed())) {
