@@ -6,8 +6,8 @@
 //! what makes the workers know it. A reload that brings a reason does not fail for what it is
 //! about: the file beside it with the extension of [`SERVED`] is the text of the configuration
 //! that was served last, and read in place of the project's; it is not there when the component was
-//! served alone. With a file beside it that has the
-//! extension of [`NOTHING_BUILT`], there are no routes.
+//! served alone. With a file beside it that has the extension of [`NOTHING_BUILT`], there are
+//! no routes.
 
 use std::{env, fs, io::ErrorKind, path::Path};
 
