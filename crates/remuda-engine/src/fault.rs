@@ -46,6 +46,12 @@ pub enum Fault {
     /// There was still none after so long.
     #[error("no room for another instance within {0:?}")]
     NoRoom(std::time::Duration),
+    /// Its guest could not begin within so long: too many of its route burn already.
+    #[error(
+        "guests of this route that have begun want more CPU than there is; \
+         it has waited {0:?} to begin"
+    )]
+    Crowded(std::time::Duration),
     /// So many wait for room that one more would be too many.
     #[error("too many requests wait for room for an instance")]
     QueueFull,

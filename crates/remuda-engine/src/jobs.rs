@@ -233,6 +233,7 @@ impl From<Fault> for JobError {
             Fault::MemoryLimit => Self::Memory,
             Fault::NoCapacity(_)
             | Fault::NoRoom(_)
+            | Fault::Crowded(_)
             | Fault::NoThread
             | Fault::QueueFull
             | Fault::MemoryBudget => Self::QueueFull,

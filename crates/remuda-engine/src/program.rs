@@ -27,7 +27,7 @@ use crate::{
     component::{HandlerWorld, discard, verify},
     engine::{Runtime, Shared},
     epoch,
-    executor::Site,
+    executor::{Crowded, Site},
     herd::Herd,
     host::{self, Grants, HostState},
     jobs::JobPlaces,
@@ -216,9 +216,18 @@ impl Template {
         .await
     }
 
-    /// How many requests wait for room for their instance.
+    /// Waits, if need be, until another guest may burn. A request that has waited for its place
+    /// has spent that of its patience.
+    async fn may_begin(&self, deadline: Instant) -> Result<(), Fault> {
+        let limit = self.patience.timeout();
+        let came = deadline.checked_sub(self.request_timeout).unwrap_or_else(Instant::now);
+        let crowd = self.site.crowd();
+        crowd.join(deadline.min(came + limit)).await.map_err(|Crowded| Fault::Crowded(limit))
+    }
+
+    /// How many requests wait for room for their instance, or for fewer guests that burn.
     fn waiting(&self) -> usize {
-        self.patience.waiting()
+        self.patience.waiting() + self.site.crowd().waiting()
     }
 }
 
@@ -315,6 +324,10 @@ impl Program {
         H: Send + Unpin + 'static,
     {
         let head_only = request.method() == Method::HEAD;
+        if self.template().site.crowd().is_closed() {
+            // Rare, and it should not enlarge every request's task.
+            Box::pin(self.template().may_begin(deadline)).await?;
+        }
         let response = match &self.inner.pool {
             Pool::Single(pool) => pool.call(request, id, deadline, held).await?,
             Pool::Shared(pool) => pool.call(request, id, deadline, held).await?,
@@ -350,7 +363,7 @@ impl Program {
         Usage { cpu_time, offloads, waited: site.waited() + jobs.waited() }
     }
 
-    /// How many requests that have a place wait for room for their instance.
+    /// How many requests that have a place wait for room for their instance, or to begin.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.template().waiting()

@@ -95,6 +95,11 @@ impl Patience {
         Self { waiting: AtomicUsize::new(0), limit, timeout }
     }
 
+    /// How long each may wait.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
     /// How many wait now.
     pub(crate) fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)

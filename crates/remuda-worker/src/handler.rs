@@ -99,7 +99,7 @@ fn to_client(fault: &Fault) -> Rejection {
         Fault::CpuTime(_) => Rejection::CpuTime,
         Fault::Deadline => Rejection::Deadline,
         // It has waited in vain as for a place.
-        Fault::NoCapacity(_) | Fault::NoRoom(_) => Rejection::QueueTimeout,
+        Fault::NoCapacity(_) | Fault::NoRoom(_) | Fault::Crowded(_) => Rejection::QueueTimeout,
         Fault::NoThread | Fault::QueueFull => Rejection::QueueFull,
     }
 }

@@ -41,6 +41,8 @@ pub(super) trait Job: Send + Sync {
     fn run(self: Arc<Self>, waited: Duration) -> Outcome;
     /// Nobody wants what comes of it.
     fn is_abandoned(&self) -> bool;
+    /// Others of its route wait to begin: there is more to do than can be done.
+    fn is_in_a_crowd(&self) -> bool;
 }
 
 /// What became of a job in its slice.
@@ -81,7 +83,7 @@ pub(crate) fn verdict(elapsed: Duration) -> Option<Verdict> {
         let Slice { job, level, shared } = slice.as_ref()?;
         Some(if shared.stopping.load(Ordering::Relaxed) || job.is_abandoned() {
             Verdict::Stop
-        } else if elapsed >= SLICE || shared.has_shorter_than(*level) {
+        } else if elapsed >= SLICE || (shared.has_short() && *level > 0 && !job.is_in_a_crowd()) {
             Verdict::Yield
         } else {
             Verdict::GoOn
@@ -144,6 +146,10 @@ impl BlockingExecutor {
             busy: AtomicUsize::new(0),
         };
         Self { shared: Arc::new(shared), threads: Mutex::default() }
+    }
+
+    pub(super) fn most_threads(&self) -> usize {
+        self.shared.most_threads
     }
 
     /// Threads that run a guest.
@@ -235,12 +241,14 @@ impl Shared {
             self.waiting[level(entry.used)].fetch_sub(1, Ordering::Relaxed);
             state.running += 1;
             drop(state);
+            let before = entry.used;
             let left = self.run_slice(entry);
             state = self.lock();
             state.running -= 1;
             // One that is left when all end ends with the threads.
             if let Some(entry) = left.filter(|_| !self.stopping.load(Ordering::Relaxed)) {
-                self.push(&mut state, entry);
+                self.waiting[level(entry.used)].fetch_add(1, Ordering::Relaxed);
+                state.queue.push_again(entry.job.route(), before, entry.used, entry);
             }
         }
     }
@@ -265,8 +273,8 @@ impl Shared {
         state.queue.push(entry.job.route(), entry.used, entry);
     }
 
-    fn has_shorter_than(&self, level: usize) -> bool {
-        self.waiting[..level].iter().any(|waiting| waiting.load(Ordering::Relaxed) > 0)
+    fn has_short(&self) -> bool {
+        self.waiting[0].load(Ordering::Relaxed) > 0
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

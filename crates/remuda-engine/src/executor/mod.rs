@@ -4,7 +4,8 @@
 //! the fastest for guests that mostly wait; one that has burnt `offload_after` without
 //! waiting is moved in mid-call to a thread of lower priority, where it takes turns with
 //! its like, and comes back when it waits for something. [`Movable`] is the call on its
-//! way, [`BlockingExecutor`] the threads, [`queue`] who is next on them. Owner: the engine
+//! way, [`BlockingExecutor`] the threads, [`queue`] who is next on them, [`Crowd`] how many
+//! burn before another begins. Owner: the engine
 //! owns the threads; whoever owns a [`Movable`] owns the guest, wherever it is.
 //!
 //! Invariants: a guest is polled by one thread at a time; what counts is CPU time, not an
@@ -12,6 +13,7 @@
 //! the next epoch, and what is to be held until then is.
 
 mod blocking;
+mod crowd;
 mod movable;
 mod queue;
 
@@ -25,6 +27,7 @@ use std::{
 };
 
 pub(crate) use blocking::{BlockingExecutor, Verdict, verdict};
+pub(crate) use crowd::{Crowd, Crowded};
 pub(crate) use movable::{Movable, NoRoom};
 use remuda_config::Executor;
 use tokio::sync::Semaphore;
@@ -33,6 +36,11 @@ use tokio::sync::Semaphore;
 pub(crate) trait Work: Send + Unpin + 'static {
     /// What comes of it.
     type Output: Send;
+
+    /// How many requests it works on.
+    fn requests(&self) -> usize {
+        1
+    }
 
     /// Lets it run until it waits, ends or is interrupted.
     fn turn(&mut self, cx: &mut Context<'_>) -> (Poll<Self::Output>, Ran);
@@ -73,6 +81,7 @@ pub(crate) struct Site {
     route: usize,
     executor: Executor,
     offload_after: Duration,
+    crowd: Arc<Crowd>,
     offloads: AtomicU64,
     /// Nanoseconds that guests have waited for a thread.
     waited: AtomicU64,
@@ -85,14 +94,21 @@ impl Site {
         executor: Executor,
         offload_after: Duration,
     ) -> Self {
+        let crowd = Arc::new(Crowd::new(executors.blocking.most_threads()));
         let (offloads, waited) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { executors, route, executor, offload_after, offloads, waited }
+        Self { executors, route, executor, offload_after, crowd, offloads, waited }
     }
 
     /// For what the same route has run on the blocking executor from the beginning.
     pub(crate) fn for_jobs(&self) -> Self {
         let executors = self.executors.clone();
         Self::new(executors, self.route, Executor::Blocking, self.offload_after)
+    }
+
+    /// Guests that burn, and requests that wait for fewer of them. Of what runs on the blocking
+    /// executor from the beginning nothing is known here: its queue is the threads'.
+    pub(crate) fn crowd(&self) -> &Crowd {
+        &self.crowd
     }
 
     /// Calls that have begun to wait for a thread, each as often as it has.

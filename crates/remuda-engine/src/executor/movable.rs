@@ -25,6 +25,7 @@ use tokio_util::sync::PollSemaphore;
 use super::{
     Ran, Site, Work,
     blocking::{Job, Outcome},
+    crowd::Young,
 };
 
 /// A guest's call, on either executor.
@@ -34,6 +35,8 @@ pub(crate) struct Movable<W: Work> {
     /// CPU time since it last waited for something.
     burnt: Duration,
     interrupted: bool,
+    /// While it burns, unless it has its place on the blocking executor anyway.
+    young: Option<Arc<Young>>,
     /// Whoever polls it may leave it for long, so that it must not keep others waiting.
     is_left_alone: bool,
     /// Its way to another turn on the event loop, if it was interrupted there.
@@ -60,7 +63,8 @@ impl<W: Work> Movable<W> {
     pub(crate) fn new(site: Arc<Site>, work: W) -> Self {
         let (place, burnt) = (Place::Here(work), Duration::ZERO);
         let (queue, turn) = (None, None);
-        Self { site, place, burnt, interrupted: false, is_left_alone: false, queue, turn }
+        let (interrupted, young, is_left_alone) = (false, None, false);
+        Self { site, place, burnt, interrupted, young, is_left_alone, queue, turn }
     }
 
     /// From now on it may be long until it is polled although it was woken, as a body is whose
@@ -101,11 +105,12 @@ impl<W: Work> Movable<W> {
                             return Poll::Pending;
                         }
                         Some(Arrival::Ended(output)) => {
+                            self.young = None;
                             let output = output.unwrap_or_else(|panic| resume_unwind(panic));
                             return Poll::Ready(Ok(output));
                         }
                         Some(Arrival::Waits(work)) => {
-                            self.burnt = Duration::ZERO;
+                            (self.burnt, self.young) = (Duration::ZERO, None);
                             self.place = match self.site.executor {
                                 Executor::Blocking => Place::Parked(work, trip),
                                 Executor::Auto | Executor::Async => Place::Here(work),
@@ -126,12 +131,16 @@ impl<W: Work> Movable<W> {
         let (polled, Ran { used, interrupted }) = work.turn(cx);
         self.interrupted = interrupted;
         if let Poll::Ready(output) = polled {
+            self.young = None;
             return Poll::Ready(Ok(output));
         }
-        if !interrupted {
-            self.turn = None;
+        if interrupted {
+            self.burnt += used;
+            let young = || Arc::new(Young::new(Arc::clone(&self.site.crowd)));
+            self.young.get_or_insert_with(young).has_burnt(used, work.requests());
+        } else {
+            (self.burnt, self.turn, self.young) = (Duration::ZERO, None, None);
         }
-        self.burnt = if interrupted { self.burnt + used } else { Duration::ZERO };
         let burns = self.burnt >= self.site.offload_after && interrupted;
         if burns && self.site.executor == Executor::Auto {
             match self.hand_over(work, None) {
@@ -159,7 +168,7 @@ impl<W: Work> Movable<W> {
 
     fn hand_over(&mut self, work: W, before: Option<Arc<Trip<W>>>) -> Result<(), W> {
         let is_new = before.is_none();
-        let trip = before.unwrap_or_else(|| Trip::new(Arc::clone(&self.site)));
+        let trip = before.unwrap_or_else(|| Trip::new(Arc::clone(&self.site), self.young.clone()));
         trip.depart(work);
         let job = Arc::clone(&trip) as Arc<dyn Job>;
         if self.site.executors.blocking.submit(job, is_new).is_err() {
@@ -204,6 +213,7 @@ impl<W: Work> Drop for Movable<W> {
 /// A stay on the blocking executor.
 pub(super) struct Trip<W: Work> {
     site: Arc<Site>,
+    young: Option<Arc<Young>>,
     station: Mutex<Station<W>>,
     /// It is the executor's business to poll the work.
     away: AtomicBool,
@@ -233,9 +243,10 @@ enum Arrival<W: Work> {
 }
 
 impl<W: Work> Trip<W> {
-    fn new(site: Arc<Site>) -> Arc<Self> {
+    fn new(site: Arc<Site>, young: Option<Arc<Young>>) -> Arc<Self> {
         Arc::new(Self {
             site,
+            young,
             station: Mutex::new(Station::Empty),
             away: AtomicBool::new(false),
             woken: AtomicBool::new(false),
@@ -307,6 +318,10 @@ impl<W: Work> Job for Trip<W> {
         matches!(*self.lock(), Station::Abandoned { .. })
     }
 
+    fn is_in_a_crowd(&self) -> bool {
+        self.site.crowd.waiting() > 0
+    }
+
     fn run(self: Arc<Self>, waited: Duration) -> Outcome {
         self.site.has_waited(waited);
         let mut work = {
@@ -334,6 +349,9 @@ impl<W: Work> Job for Trip<W> {
         }
         match turn {
             Ok((Poll::Pending, Ran { used, interrupted: true })) => {
+                if let Some(young) = &self.young {
+                    young.has_burnt(used, work.requests());
+                }
                 *station = Station::Waits(work);
                 return Outcome::Burns(used);
             }

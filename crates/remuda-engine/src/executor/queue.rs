@@ -1,9 +1,11 @@
 //! Which guest a blocking thread takes next.
 //!
 //! Purpose: a multilevel feedback queue. A guest begins at the top, and what it uses moves it
-//! down, so that a short one ends soon beside endless ones; at each level, routes take turns,
-//! and a route's guests do. Owner: the blocking executor, behind its lock. Invariant: no level
-//! waits for ever: of [`WHEEL`]'s turns each has some.
+//! down, so that a short one ends soon beside endless ones. At each level, routes take turns. A
+//! route's guests come one after the other, for that ends more of them in time than sharing,
+//! except at the last level, where some may be endless: there they take turns. Owner: the
+//! blocking executor, behind its lock. Invariant: no level waits for ever: of [`WHEEL`]'s turns
+//! each has some.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -44,6 +46,19 @@ impl<T> Queue<T> {
         let routes = &mut self.levels[level(used)].routes;
         match routes.iter_mut().find(|(other, _)| *other == route) {
             Some((_, waiting)) => waiting.push_back(item),
+            None => routes.push_back((route, VecDeque::from([item]))),
+        }
+    }
+
+    /// Lets `item`, which had used `before` when it was taken, wait for its next turn.
+    pub(super) fn push_again(&mut self, route: usize, before: Duration, used: Duration, item: T) {
+        let at = level(used);
+        if at == LEVELS - 1 || at != level(before) {
+            return self.push(route, used, item);
+        }
+        let routes = &mut self.levels[at].routes;
+        match routes.iter_mut().find(|(other, _)| *other == route) {
+            Some((_, waiting)) => waiting.push_front(item),
             None => routes.push_back((route, VecDeque::from([item]))),
         }
     }
@@ -113,6 +128,22 @@ mod tests {
         queue.push(8, NOTHING, "b2");
         let order: Vec<_> = std::iter::from_fn(|| queue.pop()).collect();
         assert_eq!(order, ["a1", "b1", "a2", "b2", "a3"]);
+    }
+
+    #[test]
+    fn one_is_ended_before_the_next_begins_unless_it_may_be_endless() {
+        let mut queue = Queue::new();
+        let ms = Duration::from_millis;
+        queue.push(0, ms(30), "long 2");
+        queue.push_again(0, ms(20), ms(30), "long 1");
+        queue.push_again(0, ms(15), ms(25), "longer than short");
+        queue.push(0, ms(300), "endless 2");
+        queue.push_again(0, ms(290), ms(300), "endless 1");
+        let order: Vec<_> = std::iter::from_fn(|| queue.pop()).collect();
+        let longs: Vec<_> = order.iter().filter(|item| item.starts_with("long")).collect();
+        assert_eq!(longs, [&"long 1", &"long 2", &"longer than short"]);
+        let endless: Vec<_> = order.iter().filter(|item| item.starts_with("endless")).collect();
+        assert_eq!(endless, [&"endless 2", &"endless 1"]);
     }
 
     #[test]

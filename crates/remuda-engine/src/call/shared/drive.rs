@@ -145,6 +145,10 @@ struct Driving {
 impl Work for Driving {
     type Output = ();
 
+    fn requests(&self) -> usize {
+        self.state.in_flight.load(Ordering::Relaxed)
+    }
+
     fn turn(&mut self, cx: &mut Context<'_>) -> (Poll<()>, Ran) {
         let Self { events, turn, outbox, state, template, .. } = self;
         let who = || (Arc::clone(template.route()), None);
