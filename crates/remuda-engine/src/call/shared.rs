@@ -171,12 +171,14 @@ impl SharedPool {
         open.iter().enumerate().filter_map(since).min_by_key(|(_, since)| *since)
     }
 
-    /// A place in an open instance, the last one added first.
+    /// A place in an open instance: the last one added first, or where guests burn the one with
+    /// the fewest requests, for one processor alone works for all that are in an instance.
     fn reserve(self: &Arc<Self>, allowance: &Arc<Allowance>) -> Option<(Lease, Jobs)> {
         let reserved = {
             let mut open = self.open();
             open.retain(|handle| !handle.state.is_retired() && !handle.usage.is_worn_out());
-            let at = open.iter().rposition(|handle| handle.state.has_place(self.reuse));
+            let places = open.iter().map(|handle| handle.state.has_place(self.reuse));
+            let at = choose(places, self.template.site.crowd().burns());
             at.map(|at| {
                 let handle = &mut open[at];
                 let reserved = (self.lease(handle, allowance), handle.jobs.clone());
@@ -218,7 +220,7 @@ impl SharedPool {
         let Ok(_start) = self.starts.acquire().await else {
             unreachable!("this semaphore is never closed");
         };
-        if self.open().iter().any(|handle| handle.state.has_place(self.reuse)) {
+        if self.open().iter().any(|handle| handle.state.has_place(self.reuse).is_some()) {
             return Ok(());
         }
         // Not for this request alone: if that does not wait for it, another one will use it.
@@ -235,6 +237,16 @@ impl SharedPool {
     fn open(&self) -> MutexGuard<'_, Vec<Handle>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Of instances that have a place, if there is one: it comes with the requests in each of them.
+fn choose(
+    places: impl DoubleEndedIterator<Item = Option<usize>> + ExactSizeIterator,
+    spread: bool,
+) -> Option<usize> {
+    let mut free = places.enumerate().rev().filter_map(|(at, in_flight)| Some((at, in_flight?)));
+    let (at, _) = if spread { free.min_by_key(|(_, in_flight)| *in_flight) } else { free.next() }?;
+    Some(at)
 }
 
 impl Stock for SharedPool {
@@ -284,5 +296,19 @@ impl Drop for Handle {
     fn drop(&mut self) {
         self.state.retired.store(true, Ordering::Relaxed);
         self.state.driver.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_keep_together_unless_guests_burn() {
+        let places = [Some(3), Some(1), None, Some(1), Some(2), None];
+        assert_eq!(choose(places.into_iter(), false), Some(4));
+        assert_eq!(choose(places.into_iter(), true), Some(3));
+        assert_eq!(choose([None, None].into_iter(), false), None);
+        assert_eq!(choose([None, None].into_iter(), true), None);
     }
 }

@@ -59,6 +59,11 @@ impl Crowd {
         self.waiting.load(Ordering::Relaxed) > 0 || self.is_full()
     }
 
+    /// Whether any burns that has used little so far.
+    pub(crate) fn burns(&self) -> bool {
+        self.young.load(Ordering::Relaxed) > 0
+    }
+
     /// Waits until another guest may begin.
     ///
     /// # Errors

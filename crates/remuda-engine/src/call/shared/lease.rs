@@ -53,9 +53,11 @@ pub(in crate::call) struct Lease {
 }
 
 impl State {
-    pub(super) fn has_place(&self, reuse: Reuse) -> bool {
-        self.in_flight.load(Ordering::Relaxed) < reuse.max_concurrency
-            && !self.burning.load(Ordering::Relaxed)
+    /// The requests that are in it, if it takes another.
+    pub(super) fn has_place(&self, reuse: Reuse) -> Option<usize> {
+        let in_flight = self.in_flight.load(Ordering::Relaxed);
+        let has_place = in_flight < reuse.max_concurrency && !self.burning.load(Ordering::Relaxed);
+        has_place.then_some(in_flight)
     }
 
     pub(super) fn has_failed(&self) -> bool {
