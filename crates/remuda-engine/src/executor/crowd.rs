@@ -133,6 +133,11 @@ impl Young {
         self.count(if is_short { requests.max(1) } else { 0 });
     }
 
+    /// It burns no more.
+    pub(super) fn leave(&self) {
+        self.count(0);
+    }
+
     fn count(&self, requests: usize) {
         let before = self.counts.swap(requests, Ordering::Relaxed);
         let Self { crowd, .. } = self;
@@ -147,7 +152,7 @@ impl Young {
 
 impl Drop for Young {
     fn drop(&mut self) {
-        self.count(0);
+        self.leave();
     }
 }
 

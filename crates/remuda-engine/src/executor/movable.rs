@@ -68,10 +68,11 @@ impl<W: Work> Movable<W> {
     }
 
     /// From now on it may be long until it is polled although it was woken, as a body is whose
-    /// client does not read. It waits for nobody's turn any more, and nobody for its own.
+    /// client does not read. It waits for nobody's turn any more, and nobody for its own, nor
+    /// for fewer like it.
     pub(crate) fn leave_alone(&mut self) {
         self.is_left_alone = true;
-        (self.queue, self.turn) = (None, None);
+        (self.queue, self.turn, self.young) = (None, None, None);
     }
 
     /// Lets it run until it waits, ends, is interrupted or has moved.
@@ -136,8 +137,10 @@ impl<W: Work> Movable<W> {
         }
         if interrupted {
             self.burnt += used;
-            let young = || Arc::new(Young::new(Arc::clone(&self.site.crowd)));
-            self.young.get_or_insert_with(young).has_burnt(used, work.requests());
+            if !self.is_left_alone {
+                let young = || Arc::new(Young::new(Arc::clone(&self.site.crowd)));
+                self.young.get_or_insert_with(young).has_burnt(used, work.requests());
+            }
         } else {
             (self.burnt, self.turn, self.young) = (Duration::ZERO, None, None);
         }
@@ -298,6 +301,10 @@ impl<W: Work> Trip<W> {
 
     /// Tells whoever waits for the work.
     fn come_back(&self, mut station: MutexGuard<'_, Station<W>>, arrival: Arrival<W>) {
+        // It may be long until that one looks.
+        if let Some(young) = &self.young {
+            young.leave();
+        }
         *station = Station::Back(arrival);
         drop(station);
         self.away.store(false, Ordering::SeqCst);

@@ -208,6 +208,40 @@ async fn turns_of_what_was_interrupted_come_one_at_a_time() {
     assert!(poll(&mut first).await.is_ready());
 }
 
+#[tokio::test]
+async fn what_burns_keeps_others_from_beginning_while_it_is_short_and_looked_after() {
+    use Turn::{Burns, Waits};
+    let executors = Executors::new(1, 10);
+    let poll = async |call: &mut Movable<Scripted>| poll_fn(|cx| Poll::Ready(call.poll(cx))).await;
+    let mut burns = movable(&executors, Executor::Async, &[Burns(1), Waits, Burns(1), Burns(1)]);
+    let site = Arc::clone(&burns.site);
+    for counts in [true, false, true] {
+        assert!(poll(&mut burns).await.is_pending());
+        assert_eq!(site.crowd().burns(), counts);
+    }
+    // Its client does not read: it may be interrupted for as long as that lasts.
+    burns.leave_alone();
+    assert!(!site.crowd().burns());
+    assert!(poll(&mut burns).await.is_pending());
+    assert!(burns.was_interrupted() && !site.crowd().burns());
+    drop(burns);
+    // Nor when it has come back, and nobody has looked.
+    let mut moves = movable(&executors, Executor::Auto, &[Burns(9), Waits]);
+    let site = Arc::clone(&moves.site);
+    let (open, gate) = mpsc::channel();
+    moves.work().gate = Some(gate);
+    open.send(()).expect("the first turn waits for it");
+    assert!(poll(&mut moves).await.is_pending());
+    assert!(moves.is_away() && site.crowd().burns());
+    open.send(()).expect("the second turn waits for it");
+    while site.crowd().burns() {
+        thread::yield_now();
+    }
+    assert!(moves.is_away());
+    drop(open);
+    executors.blocking.stop();
+}
+
 impl Movable<Scripted> {
     fn work(&mut self) -> &mut Scripted {
         let super::movable::Place::Here(work) = &mut self.place else { panic!("it is away") };
