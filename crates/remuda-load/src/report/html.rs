@@ -83,6 +83,7 @@ fn thresholds(report: &Report, out: &mut String) -> std::fmt::Result {
             Outcome::Held => ("good", "held"),
             Outcome::Broken => ("bad", "broken"),
             Outcome::TooFew => ("bad", "too few requests"),
+            Outcome::AllFailed => ("bad", "unknown"),
         };
         let (threshold, detail) = (escape(&verdict.threshold), escape(&verdict.detail));
         writeln!(
@@ -287,11 +288,11 @@ fn tables(report: &Report, out: &mut String) -> std::fmt::Result {
         }
     }
     table(out, &["time", "p50", "p95", "p99", "p99.9", "max"], spreads.into_iter())?;
-    writeln!(
-        out,
-        "<p>{} connections were made; the load generator used {:.1} µs of CPU per request.</p>",
-        summary.connections, summary.generator.cpu_microseconds_per_request
-    )?;
+    let cpu = match summary.generator.cpu_microseconds_per_request {
+        0.0 => String::new(),
+        micros => format!("; the load generator used {micros:.1} µs of CPU per request"),
+    };
+    writeln!(out, "<p>{} connections were made{cpu}.</p>", summary.connections)?;
     endpoints(report, out)?;
     out.push_str("<h2>Every interval</h2>\n<details><summary>Show the table</summary>\n");
     let rows = report.series.iter().map(|row| {
