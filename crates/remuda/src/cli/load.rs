@@ -69,16 +69,25 @@ pub(crate) struct SendArgs {
     #[arg(long, value_name = "URL", help_heading = "Request")]
     pub(crate) target: Option<String>,
     /// Virtual users, each with one request at a time
-    #[arg(long, short = 'c', value_name = "NUMBER", help_heading = "Load",
-          allow_negative_numbers = true)]
+    #[arg(
+        long,
+        short = 'c',
+        value_name = "NUMBER",
+        help_heading = "Load",
+        allow_negative_numbers = true
+    )]
     users: Option<u32>,
     /// Arrivals per second, which wait for nobody
-    #[arg(long, short, value_name = "PER_SECOND", help_heading = "Load",
-          allow_negative_numbers = true)]
+    #[arg(
+        long,
+        short,
+        value_name = "PER_SECOND",
+        help_heading = "Load",
+        allow_negative_numbers = true
+    )]
     rate: Option<f64>,
     /// How long the load is steady [default: 60s]
-    #[arg(long, short, value_name = "DURATION", help_heading = "Load",
-          allow_hyphen_values = true)]
+    #[arg(long, short, value_name = "DURATION", help_heading = "Load", allow_hyphen_values = true)]
     duration: Option<String>,
     /// How long it takes to get there [default: 0s]
     #[arg(long, value_name = "DURATION", help_heading = "Load")]
@@ -87,8 +96,13 @@ pub(crate) struct SendArgs {
     #[arg(long, value_name = "DURATION", help_heading = "Load")]
     ramp_down: Option<String>,
     /// End after so many requests
-    #[arg(long, short = 'n', value_name = "NUMBER", help_heading = "Load",
-          allow_negative_numbers = true)]
+    #[arg(
+        long,
+        short = 'n',
+        value_name = "NUMBER",
+        help_heading = "Load",
+        allow_negative_numbers = true
+    )]
     requests: Option<u64>,
     /// Pause of a user between two requests: 1s, or 500ms..1500ms
     #[arg(long, value_name = "PAUSE", help_heading = "Load")]

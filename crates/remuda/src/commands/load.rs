@@ -128,10 +128,8 @@ fn unusable(error: &ScenarioError) -> Failure {
 fn judge(report: &Report) -> Result<(), Failure> {
     let with = |outcome, what: &str, remedy: &str| -> String {
         let of = report.thresholds.iter().filter(|verdict| verdict.outcome == outcome);
-        of.map(|verdict| {
-            format!("{what}: {} ({}){remedy}\n", verdict.threshold, verdict.detail)
-        })
-        .collect()
+        of.map(|verdict| format!("{what}: {} ({}){remedy}\n", verdict.threshold, verdict.detail))
+            .collect()
     };
     let broken = with(Outcome::Broken, "broken", "");
     let unanswered = report.unanswered();
