@@ -37,9 +37,38 @@ async fn thresholds_decide_how_it_ends() {
     let ended = load(&upstream.url("/"), "-n 100 --fail-if p50>1us -q").run().await;
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""), "{ended}");
     assert!(ended.stderr.contains("remuda: broken: p50>1us"), "{ended}");
+    let ended =
+        load(&upstream.url("/"), "-n 100 --fail-if p50>1us --fail-if max>1us -q").run().await;
+    assert!(ended.stderr.contains("remuda: broken: max>1us"), "each says so: {ended}");
     let ended = load(&upstream.url("/"), "-n 10 --fail-if error_rate>0.1% -q").run().await;
     assert_eq!(ended.code, Some(3), "{ended}");
     assert!(ended.stderr.contains("too few requests to tell"), "{ended}");
+    // More requests would tell no more.
+    let flags = "-n 200 --expect 418 --fail-if p50>1s -q";
+    let ended = load(&upstream.url("/"), flags).run().await;
+    assert_eq!(ended.code, Some(3), "{ended}");
+    assert!(ended.stderr.contains("all of 200 requests failed"), "{ended}");
+    assert!(!ended.stderr.contains("run for longer"), "{ended}");
+    // Answers all the same.
+    let ended = load(&upstream.url("/"), "-n 20 --expect 418 -q").run().await;
+    assert_eq!(ended.code, Some(0), "{ended}");
+}
+
+#[tokio::test]
+async fn a_run_without_an_answer_fails_and_is_reported() {
+    // It takes connections, and leaves them alone.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/", listener.local_addr().expect("an address"));
+    let mut cli = load(&url, "-c 1 -n 2 --request-timeout 50ms -q --json run.json");
+    let ended = cli.run().await;
+    assert_eq!(ended.code, Some(69), "{ended}");
+    assert!(ended.stderr.contains("not one of 2 requests was answered (timeout 2)"), "{ended}");
+    let report = json(&std::fs::read_to_string(cli.path("run.json")).expect("a report"));
+    assert_eq!(report["summary"]["all"]["errors"], 2);
+    let upstream = Upstream::start().await;
+    let ended = load(&upstream.url("/"), "-r 0.01 -d 100ms -q").run().await;
+    assert_eq!(ended.code, Some(3), "{ended}");
+    assert!(ended.stderr.contains("no request has ended"), "{ended}");
 }
 
 #[tokio::test]
@@ -55,6 +84,10 @@ async fn mistakes_are_told_before_anything_is_sent() {
     let url = upstream.url("/");
     told(&mut load(&url, "--users 0 --think fast"), 64, &["users: ", "think: "]).await;
     told(&mut load(&url, "--users x"), 64, &["--users"]).await;
+    told(&mut load(&url, "-r -5"), 64, &["rate: failed to use \"-5\""]).await;
+    told(&mut load(&url, "-d -1s"), 64, &["duration: failed to use \"-1s\""]).await;
+    told(&mut load(&url, "--target http://127.0.0.1:1"), 64, &["it is for scenarios"]).await;
+    told(&mut load("s.toml", &url), 64, &["--target ", &url]).await;
     told(&mut load("", ""), 64, &["name a URL"]).await;
     told(&mut load("", "").arg(""), 64, &["name a URL"]).await;
     told(&mut load("127.0.0.1:1", ""), 78, &["or a URL such as http://127.0.0.1:1"]).await;
@@ -65,8 +98,9 @@ async fn mistakes_are_told_before_anything_is_sent() {
     told(&mut load(&url, "-n 1 --fail-if p99>50"), 64, &["p99>50", "such as 50ms"]).await;
     let tls = url.replace("http://", "https://");
     told(&mut load(&tls, "-n 1"), 69, &["speaks no TLS; write http://"]).await;
-    let mut file = load("bad.toml", "").file("bad.toml", "target = 'http://a'\nuserz = 5");
-    told(&mut file, 78, &["bad.toml", "userz"]).await;
+    let mut file =
+        load("bad.toml", "").file("bad.toml", "target = 'http://a'\nuserz = 5\nthink = 'fast'");
+    told(&mut file, 78, &["bad.toml", "userz", "think"]).await;
     assert_eq!(upstream.requests(), 0);
 }
 
@@ -127,6 +161,16 @@ async fn a_scenario_file_says_what_is_sent_and_flags_win() {
 }
 
 #[tokio::test]
+async fn a_scenario_can_be_sent_to_another_server() {
+    let upstream = Upstream::start().await;
+    let scenario = "target = 'http://127.0.0.1:1/echo'\nrequests = 20";
+    let flags = format!("--json - --target {}", upstream.origin());
+    let report = json(&load("s.toml", &flags).file("s.toml", scenario).run().await.succeeded());
+    assert_eq!(report["summary"]["all"]["ok"], 20);
+    assert_eq!(report["scenario"]["endpoints"][0]["path"], "/echo");
+}
+
+#[tokio::test]
 async fn two_runs_are_compared() {
     let upstream = Upstream::start().await;
     let mut cli = load(&upstream.url("/"), "-c 2 -d 1s --interval 50ms -q --json one.json");
@@ -141,6 +185,13 @@ async fn two_runs_are_compared() {
     let two = cli.path("two.json");
     let same = compare(&one, &one, "--fail-if-worse").run().await.succeeded();
     assert!(same.contains("rate        noise") && !same.contains("WORSE"), "{same}");
+    // Two intervals tell nothing.
+    let flags = "-c 2 -d 1s --interval 500ms -q --json short.json";
+    let mut short = load(&upstream.url("/"), flags);
+    assert_eq!(short.run().await.succeeded(), "");
+    let short = short.path("short.json");
+    let ended = compare(&short, &short, "").run().await;
+    assert_eq!(ended.code, Some(3), "{ended}");
     // Another path is another load.
     let ended = compare(&one, &two, "").run().await;
     assert_eq!(ended.code, Some(78), "{ended}");

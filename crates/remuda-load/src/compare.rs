@@ -46,7 +46,7 @@ pub enum CompareError {
     Scenario { differing: String },
     #[error(
         "failed to compare: {which} has {rows} intervals that can be used, and {LEAST_ROWS} are \
-         needed; run it for longer"
+         needed; run it for longer, or with a shorter --interval"
     )]
     TooShort { which: &'static str, rows: usize },
 }
@@ -88,7 +88,7 @@ pub struct Compared {
     pub low: f64,
     pub high: f64,
     pub verdict: Change,
-    /// The share of resamples that agree on the direction.
+    /// The share of resamples that agree on the direction; none do where there is no change.
     pub confidence: f64,
 }
 
@@ -345,20 +345,24 @@ impl Comparison {
                 let unit = if is_share { " points" } else { " %" };
                 format!("{:+.2}{unit}", value * 100.0)
             };
+            // With a change of nothing there is no direction to agree on.
+            let agree = match figure.change {
+                0.0 => String::new(),
+                _ => format!("; {:.1} % of resamples agree", figure.confidence * 100.0),
+            };
             let verdict = match figure.verdict {
                 Change::Better => "better",
                 Change::Worse => "WORSE",
                 Change::Noise => "noise",
             };
             text.push_str(&format!(
-                "{:<11} {verdict:<7} {} -> {}  {}  (99 %: {} to {}; {:.1} % of resamples agree)\n",
+                "{:<11} {verdict:<7} {} -> {}  {}  (99 %: {} to {}{agree})\n",
                 figure.figure,
                 show(figure.before),
                 show(figure.after),
                 change(figure.change),
                 change(figure.low),
                 change(figure.high),
-                figure.confidence * 100.0
             ));
         }
         let of = if self.steady_only { "steady intervals" } else { "intervals" };

@@ -73,6 +73,8 @@ pub enum Outcome {
     Broken,
     /// There were too few requests to tell.
     TooFew,
+    /// Of requests that all failed, no latency can be told.
+    AllFailed,
 }
 
 impl Threshold {
@@ -110,7 +112,12 @@ impl Threshold {
             |outcome, detail| Verdict { threshold: self.text.clone(), measured, outcome, detail };
         let counted = self.metric.counted(tally);
         let too_few = || format!("{counted} requests, at least {needed} tell");
+        let (failures, is_empty) = (tally.failures(), tally.latency.is_empty());
         match measured {
+            None if is_empty && failures > 0 && self.metric.is_time() => {
+                let detail = format!("all of {failures} requests failed: there is no latency");
+                verdict(Outcome::AllFailed, detail)
+            }
             None => verdict(Outcome::TooFew, too_few()),
             // One slow request of ten is no p99; but an error too many is one too many.
             Some(_) if counted < needed && self.metric.is_quantile() => {
@@ -336,6 +343,16 @@ mod tests {
         assert_eq!(outcome("error_rate>0.1%", &none), Outcome::TooFew);
         assert_eq!(outcome("p50>1s", &none), Outcome::TooFew);
         assert_eq!(outcome("rate<1", &none), Outcome::Broken);
+    }
+
+    #[test]
+    fn more_requests_that_fail_tell_no_more() {
+        let failed = tally([], 5000);
+        for text in ["p99>50ms", "ttfb_p50>1s", "mean>1ms", "max>1s"] {
+            assert_eq!(outcome(text, &failed), Outcome::AllFailed, "{text}");
+        }
+        assert_eq!(outcome("error_rate>99%", &failed), Outcome::Broken);
+        assert_eq!(outcome("p99>50ms", &tally([10], 5000)), Outcome::TooFew);
     }
 
     #[test]

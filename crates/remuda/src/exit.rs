@@ -9,13 +9,13 @@ pub(crate) enum Exit {
     Ended = 0,
     /// A threshold of a load test is broken, or a run worse than another.
     Broken = 1,
-    /// A load test had too few requests to tell.
+    /// A load test had too few requests to tell, or a comparison too few intervals.
     TooFew = 3,
     /// The command line is wrong.
     Usage = 64,
     /// A component cannot be served.
     Component = 65,
-    /// No server answers.
+    /// No server answers: none is there, or a load test had not one answer.
     Unavailable = 69,
     /// Workers cannot start, or something else inside went wrong.
     Software = 70,

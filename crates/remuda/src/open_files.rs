@@ -2,7 +2,7 @@
 //!
 //! Purpose: a worker that runs out of descriptors stops accepting and cannot call upstreams;
 //! an operator should know before that happens. Owner: `serve`, which raises the limit that
-//! its workers inherit, `check`, and `load`, whose connections are files too. Invariant: nothing here fails a start.
+//! its workers inherit, and `check`. Invariant: nothing here fails a start.
 
 use remuda_config::Config;
 use rustix::process::{Resource, getrlimit, setrlimit};

@@ -24,8 +24,11 @@ fn kind(error: &HyperError) -> Kind {
         return Kind::Closed;
     }
     for cause in causes(error) {
-        if cause.is::<io::Error>() {
-            return Kind::Closed;
+        if let Some(cause) = cause.downcast_ref::<io::Error>() {
+            // So hyper calls chunks that are none, and rustls records that are none.
+            let is_wrong =
+                matches!(cause.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData);
+            return if is_wrong { Kind::Protocol } else { Kind::Closed };
         }
         if let Some(cause) = cause.downcast_ref::<::h2::Error>() {
             // The other side says that this stream, or the connection, is no more.

@@ -4,7 +4,7 @@
 //! is given, unless it is dropped.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     rc::Rc,
     time::{Duration, Instant},
 };
@@ -45,12 +45,14 @@ pub(crate) struct Shared {
 const SHORT: usize = 4096;
 
 impl Shared {
-    /// `None` when an endpoint makes no request, which validation has ruled out.
+    /// Of a run with that start; `None` when an endpoint makes no request, which validation has
+    /// ruled out.
     pub(crate) fn new(
         scenario: &Scenario,
         connector: Connector,
         protocol: Protocol,
         lanes: usize,
+        start: Instant,
     ) -> Option<Self> {
         let template = |endpoint: &Endpoint, target: &Target| {
             Some((endpoint.clone(), Template::new(endpoint, target, protocol)?))
@@ -61,7 +63,7 @@ impl Shared {
         let muxes = if shares { lanes.div_ceil(connection.streams) } else { 0 };
         Some(Self {
             connector,
-            recorder: RefCell::new(Recorder::new(scenario.endpoints.len())),
+            recorder: RefCell::new(Recorder::new(scenario, start)),
             endpoints: endpoints
                 .map(|endpoint| template(endpoint, &scenario.target))
                 .collect::<Option<_>>()?,
@@ -105,8 +107,13 @@ impl Lane {
     pub(crate) async fn exchange(&mut self, endpoint: usize, since: Instant) -> bool {
         self.shared.recorder.borrow_mut().began();
         let result = self.attempt(endpoint).await;
-        if result.is_err() || !self.shared.reuse {
-            // What an HTTP/1 connection is at after a failure, nobody knows.
+        let is_whole = match &result {
+            Ok(_) => true,
+            // An answer that was not expected is one nevertheless.
+            Err(failure) => matches!(failure.kind, Kind::Status | Kind::Body),
+        };
+        if !is_whole || !self.shared.reuse {
+            // What an HTTP/1 connection is at after half an answer, nobody knows.
             self.link = match self.link.take() {
                 Some(Link::Http2(sender)) if self.shared.reuse && !sender.is_closed() => {
                     Some(Link::Http2(sender))
@@ -131,11 +138,14 @@ impl Lane {
         let (endpoint, template) = &self.shared.endpoints[endpoint];
         let body = &mut self.body;
         let request = template.request();
+        // Of a head whose body never ended, too.
+        let answered = Cell::new(None);
         let exchange = async {
             match link {
                 Link::Http1(link) => {
                     let response = link.send(request).await?;
                     let head = Head::of(&response);
+                    answered.set(Some(head.status));
                     let mut incoming = response.into_body();
                     let mut reader = Reader::new(endpoint, body);
                     while let Some(data) = link.data(&mut incoming).await {
@@ -146,6 +156,7 @@ impl Lane {
                 Link::Http2(sender) => {
                     let response = sender.send_request(request).await?;
                     let head = Head::of(&response);
+                    answered.set(Some(head.status));
                     let mut incoming = response.into_body();
                     let mut reader = Reader::new(endpoint, body);
                     while let Some(data) = next(&mut incoming).await {
@@ -155,11 +166,12 @@ impl Lane {
                 }
             }
         };
-        match self.deadline.within(timeout, exchange).await {
-            Err(_) => Err(Failure::new(Kind::Timeout, "no whole response in time")),
-            Ok(Err(error)) => Err(Failure::of_hyper(&error)),
-            Ok(Ok((head, bytes))) => head.check(endpoint, &self.body, bytes),
-        }
+        let failure = match self.deadline.within(timeout, exchange).await {
+            Ok(Ok((head, bytes))) => return head.check(endpoint, &self.body, bytes),
+            Ok(Err(error)) => Failure::of_hyper(&error),
+            Err(_) => Failure::new(Kind::Timeout, "no whole response in time"),
+        };
+        Err(Failure { status: answered.get(), ..failure })
     }
 
     /// Sees to it that there is a connection that takes a request.

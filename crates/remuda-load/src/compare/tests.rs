@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::*;
 use crate::{
-    record::{Book, Interval, Kind},
+    record::{Book, Counts, Interval, Kind},
     run::{Ended, Outcome},
     scenario::{Raw, Scenario},
 };
@@ -26,9 +26,9 @@ fn report(seed: u64, seconds: u32, slower: f64, failing: f64) -> Report {
         // What a second was like, the next is half.
         drift = 0.5 * drift + 0.04 * (random.f64() - 0.5);
         let slow = slower * (1.0 + drift);
-        let mut interval = Interval::new(1);
+        let mut counts = Counts::new(1);
         for _ in 0..(2000.0 / slow) as u32 {
-            let tally = &mut interval.tallies[0];
+            let tally = &mut counts.tallies[0];
             if random.f64() < failing {
                 tally.errors[Kind::Status as usize] += 1;
                 continue;
@@ -37,6 +37,7 @@ fn report(seed: u64, seconds: u32, slower: f64, failing: f64) -> Report {
             let micros = slow * (2000.0 - 1000.0 * (1.0 - random.f64()).ln());
             tally.latency.record(micros as u64).unwrap();
         }
+        let interval = Interval { counts: [(0, counts)].into(), ..Interval::default() };
         book.enter(&scenario, Duration::from_secs(second.into()), &[interval], None);
     }
     let outcome = Outcome {
@@ -74,6 +75,16 @@ fn the_same_again_is_noise() {
         let verdicts = verdicts(&before, &after);
         assert!(verdicts.iter().all(|(_, verdict)| *verdict == Change::Noise), "{verdicts:?}");
     }
+}
+
+#[test]
+fn nobody_disagrees_about_no_change() {
+    let same = report(1, 10, 1.0, 0.0);
+    let text = compare(&same, &same, Options::default()).unwrap().text();
+    assert!(text.contains("noise") && !text.contains("agree"), "{text}");
+    let after = report(2, 10, 1.0, 0.0);
+    let text = compare(&same, &after, Options::default()).unwrap().text();
+    assert!(text.contains("of resamples agree"), "{text}");
 }
 
 #[test]

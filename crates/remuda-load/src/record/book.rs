@@ -1,8 +1,8 @@
 //! What all threads have counted, over time and in sum.
 //!
 //! Owner: the thread that watches the run. Invariant: a row of the series holds what all
-//! threads have counted in that interval; sums hold the rows that are measured (all but the
-//! warm-up), and sums of stages those rows whose middle lies in the stage.
+//! threads have seen end in that interval; sums hold what began after the warm-up, and sums of
+//! stages what began in the stage, whatever rows that is in.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -10,7 +10,8 @@ use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Interval, Kind, Tally,
+    Interval, Kind, Stretches, Tally,
+    recorder::Counts,
     tally::{add, histogram, milliseconds},
 };
 use crate::{scenario::Scenario, watch::Sample};
@@ -21,9 +22,9 @@ pub struct Row {
     /// Its end, in seconds since the start of the run.
     pub at: f64,
     pub seconds: f64,
-    /// Index of the stage.
+    /// Index of the stage in its middle.
     pub stage: usize,
-    /// Whether it counts in the summary.
+    /// Whether it has nothing of the warm-up.
     pub measured: bool,
     pub requests: u64,
     pub ok: u64,
@@ -68,9 +69,8 @@ pub struct Book {
     pub lag: Histogram<u64>,
     /// One message for each kind of error.
     pub examples: BTreeMap<Kind, String>,
-    /// How long was measured, in all and in each stage.
-    pub measured: Duration,
-    pub measured_in: Vec<Duration>,
+    stretches: Stretches,
+    warmup: Duration,
     ended: Duration,
 }
 
@@ -86,8 +86,8 @@ impl Book {
             connect: histogram(),
             lag: histogram(),
             examples: BTreeMap::new(),
-            measured: Duration::ZERO,
-            measured_in: vec![Duration::ZERO; stages],
+            stretches: Stretches::new(scenario),
+            warmup: scenario.warmup,
             ended: Duration::ZERO,
         }
     }
@@ -105,19 +105,21 @@ impl Book {
         self.ended = end;
         let middle = start + length / 2;
         let stage = scenario.plan.stage_at(middle);
-        let measured = middle >= scenario.warmup;
+        let measured = start >= scenario.warmup;
         let mut tallies = vec![Tally::default(); self.endpoints.len()];
         let (mut connects, mut cpu, mut busiest) = (0, Duration::ZERO, 0.0_f64);
         let (mut users, mut in_flight, mut most_in_flight) = (0, 0, 0);
         for thread in threads {
-            for (sum, tally) in tallies.iter_mut().zip(&thread.tallies) {
-                sum.add(tally);
+            for (stretch, counts) in &thread.counts {
+                for (sum, tally) in tallies.iter_mut().zip(&counts.tallies) {
+                    sum.add(tally);
+                }
+                connects += counts.connect.len();
+                let stretch = self.stretches.get(*stretch);
+                if let Some(stretch) = stretch.filter(|stretch| stretch.is_measured) {
+                    self.count(stretch.stage, counts);
+                }
             }
-            if measured {
-                add(&mut self.connect, &thread.connect);
-                add(&mut self.lag, &thread.lag);
-            }
-            connects += thread.connect.len();
             cpu += thread.cpu;
             busiest = busiest.max(thread.cpu.as_secs_f64() / length.as_secs_f64().max(1e-9));
             users += thread.users;
@@ -165,23 +167,26 @@ impl Book {
                 .collect(),
             server,
         });
-        if measured {
-            self.measured += length;
-            self.measured_in[stage] += length;
-            let sums = self.endpoints.iter_mut().zip(&mut self.stages[stage]);
-            for ((sum, in_stage), tally) in sums.zip(&tallies) {
-                sum.add(tally);
-                in_stage.add(tally);
-            }
+    }
+
+    /// Adds what began in a stage, after the warm-up.
+    fn count(&mut self, stage: usize, counts: &Counts) {
+        add(&mut self.connect, &counts.connect);
+        add(&mut self.lag, &counts.lag);
+        let sums = self.endpoints.iter_mut().zip(&mut self.stages[stage]);
+        for ((sum, in_stage), tally) in sums.zip(&counts.tallies) {
+            sum.add(tally);
+            in_stage.add(tally);
         }
     }
 
-    /// Of one endpoint or of all, in one stage or in all, and how long that was counted.
+    /// Of one endpoint or of all, in one stage or in all, and how long that was measured: a
+    /// stage for its own time, the run until its last answer.
     #[must_use]
     pub fn sum(&self, endpoint: Option<usize>, stage: Option<usize>) -> (Tally, Duration) {
         let (tallies, over) = match stage {
-            Some(stage) => (&self.stages[stage], self.measured_in[stage]),
-            None => (&self.endpoints, self.measured),
+            Some(stage) => (&self.stages[stage], self.stretches.measured(stage, self.ended)),
+            None => (&self.endpoints, self.ended.saturating_sub(self.warmup)),
         };
         let mut sum = Tally::default();
         match endpoint {

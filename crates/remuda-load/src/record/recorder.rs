@@ -13,9 +13,10 @@ use std::{
 use hdrhistogram::Histogram;
 
 use super::{
-    Kind, Tally,
+    Kind, Stretches, Tally,
     tally::{histogram, record},
 };
+use crate::scenario::Scenario;
 
 /// A response as it was expected.
 pub(crate) struct Success {
@@ -35,14 +36,11 @@ pub(crate) struct Failure {
 }
 
 /// What happened in an interval, or until now.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Interval {
-    /// By endpoint.
-    pub(crate) tallies: Vec<Tally>,
-    /// Connections that were made.
-    pub(crate) connect: Histogram<u64>,
-    /// How much later than planned arrivals were sent, or found no room.
-    pub(crate) lag: Histogram<u64>,
+    /// Of what has ended, by the [stretch](super::stretch) in which it began; seldom more than
+    /// one or two.
+    pub(crate) counts: BTreeMap<usize, Counts>,
     /// At its end.
     pub(crate) in_flight: u64,
     pub(crate) most_in_flight: u64,
@@ -54,29 +52,51 @@ pub(crate) struct Interval {
     pub(crate) examples: BTreeMap<Kind, String>,
 }
 
-impl Interval {
+/// What is counted of a stretch of the run.
+#[derive(Debug)]
+pub(crate) struct Counts {
+    /// By endpoint.
+    pub(crate) tallies: Vec<Tally>,
+    /// Connections that were made.
+    pub(crate) connect: Histogram<u64>,
+    /// How much later than planned arrivals were sent, or found no room.
+    pub(crate) lag: Histogram<u64>,
+}
+
+impl Counts {
     pub(crate) fn new(endpoints: usize) -> Self {
         Self {
             tallies: (0..endpoints).map(|_| Tally::default()).collect(),
             connect: histogram(),
             lag: histogram(),
-            in_flight: 0,
-            most_in_flight: 0,
-            users: 0,
-            cpu: Duration::ZERO,
-            examples: BTreeMap::new(),
         }
     }
 }
 
 pub(crate) struct Recorder {
     now: Interval,
+    endpoints: usize,
+    stretches: Stretches,
+    /// Of the run.
+    start: Instant,
     cpu_before: Duration,
 }
 
 impl Recorder {
-    pub(crate) fn new(endpoints: usize) -> Self {
-        Self { now: Interval::new(endpoints), cpu_before: cpu_time() }
+    pub(crate) fn new(scenario: &Scenario, start: Instant) -> Self {
+        Self {
+            now: Interval::default(),
+            endpoints: scenario.endpoints.len(),
+            stretches: Stretches::new(scenario),
+            start,
+            cpu_before: cpu_time(),
+        }
+    }
+
+    /// Where that is counted which began then.
+    fn counts(&mut self, since: Instant) -> &mut Counts {
+        let stretch = self.stretches.at(since.saturating_duration_since(self.start));
+        self.now.counts.entry(stretch).or_insert_with(|| Counts::new(self.endpoints))
     }
 
     pub(crate) fn began(&mut self) {
@@ -93,7 +113,7 @@ impl Recorder {
     ) {
         self.now.in_flight -= 1;
         let elapsed = since.elapsed();
-        let tally = &mut self.now.tallies[endpoint];
+        let tally = &mut self.counts(since).tallies[endpoint];
         match result {
             Ok(success) => {
                 record(&mut tally.latency, elapsed);
@@ -114,20 +134,20 @@ impl Recorder {
         }
     }
 
-    /// An arrival found no room.
-    pub(crate) fn dropped(&mut self, endpoint: usize) {
-        self.now.tallies[endpoint].errors[Kind::Dropped as usize] += 1;
+    /// An arrival that was due then found no room.
+    pub(crate) fn dropped(&mut self, endpoint: usize, since: Instant) {
+        self.counts(since).tallies[endpoint].errors[Kind::Dropped as usize] += 1;
         let detail = || "as many requests were in flight as max_in_flight allows".to_owned();
         self.now.examples.entry(Kind::Dropped).or_insert_with(detail);
     }
 
     pub(crate) fn connected(&mut self, time: Duration) {
-        record(&mut self.now.connect, time);
+        record(&mut self.counts(Instant::now()).connect, time);
     }
 
     /// An arrival was handled so long after its time.
-    pub(crate) fn lagged(&mut self, time: Duration) {
-        record(&mut self.now.lag, time);
+    pub(crate) fn lagged(&mut self, since: Instant, time: Duration) {
+        record(&mut self.counts(since).lag, time);
     }
 
     pub(crate) fn user_came(&mut self) {
@@ -140,10 +160,12 @@ impl Recorder {
 
     /// Hands over what was counted and begins anew.
     pub(crate) fn take(&mut self) -> Interval {
-        let mut next = Interval::new(self.now.tallies.len());
-        next.in_flight = self.now.in_flight;
-        next.most_in_flight = self.now.in_flight;
-        next.users = self.now.users;
+        let next = Interval {
+            in_flight: self.now.in_flight,
+            most_in_flight: self.now.in_flight,
+            users: self.now.users,
+            ..Interval::default()
+        };
         let cpu = cpu_time();
         self.now.cpu = cpu.saturating_sub(self.cpu_before);
         self.cpu_before = cpu;

@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, fmt::Write as _};
 
 use super::{
     Report, decode, is_full,
-    number::{bytes, milliseconds, milliseconds_or_dash, percent, short},
+    number::{Unit, bytes, milliseconds, milliseconds_or_dash, percent, short},
     page::{escape, page},
     svg::{Chart, Line, seconds},
     text::load,
@@ -83,6 +83,7 @@ fn thresholds(report: &Report, out: &mut String) -> std::fmt::Result {
             Outcome::Held => ("good", "held"),
             Outcome::Broken => ("bad", "broken"),
             Outcome::TooFew => ("bad", "too few requests"),
+            Outcome::AllFailed => ("bad", "unknown"),
         };
         let (threshold, detail) = (escape(&verdict.threshold), escape(&verdict.detail));
         writeln!(
@@ -95,9 +96,9 @@ fn thresholds(report: &Report, out: &mut String) -> std::fmt::Result {
 }
 
 fn charts(report: &Report) -> Vec<Chart<'static>> {
-    let over_time = |title, show, lines| Chart {
+    let over_time = |title, unit, lines| Chart {
         title,
-        show,
+        unit,
         lines,
         marks: seconds(end(report)),
         end: end(report),
@@ -127,22 +128,22 @@ fn charts(report: &Report) -> Vec<Chart<'static>> {
         })
     });
     let mut charts = vec![
-        over_time("Requests per second", short, rate),
+        over_time("Requests per second", Unit::Number, rate),
         over_time(
             "Latency",
-            milliseconds,
+            Unit::Time,
             vec![
                 line("p50", &|row| row.p50_ms),
                 line("p95", &|row| row.p95_ms),
                 line("p99", &|row| row.p99_ms),
             ],
         ),
-        over_time("Errors per second, by kind", short, errors.collect()),
-        over_time("In flight, as the client sees it", short, in_flight),
+        over_time("Errors per second, by kind", Unit::Number, errors.collect()),
+        over_time("In flight, as the client sees it", Unit::Number, in_flight),
         distribution(report),
         over_time(
             "Server: in flight and queued",
-            short,
+            Unit::Number,
             vec![
                 server("in flight", &|sample| sample.in_flight),
                 server("queued", &|sample| sample.queue),
@@ -150,22 +151,22 @@ fn charts(report: &Report) -> Vec<Chart<'static>> {
         ),
         over_time(
             "Server: shed per second",
-            short,
+            Unit::Number,
             vec![per_second(report, "shed", |sample| sample.shed_total)],
         ),
         over_time(
             "Server: resident memory",
-            bytes,
+            Unit::Bytes,
             vec![server("RSS of all workers", &|sample| sample.rss_bytes)],
         ),
         over_time(
             "Server: CPU seconds per second",
-            short,
+            Unit::Number,
             vec![per_second(report, "CPU", |sample| sample.cpu_seconds_total)],
         ),
         over_time(
             "Load generator: CPU seconds per second",
-            short,
+            Unit::Number,
             vec![
                 line("all threads", &|row| Some(row.cpu_seconds / row.seconds)),
                 line("busiest thread", &|row| Some(row.busiest)),
@@ -177,7 +178,7 @@ fn charts(report: &Report) -> Vec<Chart<'static>> {
             report.scenario.endpoints.iter().enumerate().map(|(index, endpoint)| {
                 line(&endpoint.name, &|row| row.endpoints.get(index)?.p99_ms)
             });
-        charts.insert(2, over_time("p99 by endpoint", milliseconds, endpoints.collect()));
+        charts.insert(2, over_time("p99 by endpoint", Unit::Time, endpoints.collect()));
     }
     charts
 }
@@ -210,7 +211,7 @@ fn distribution(report: &Report) -> Chart<'static> {
     let marks = ["0 %", "90 %", "99 %", "99.9 %", "99.99 %", "99.999 %"];
     Chart {
         title: "Latency by share of requests",
-        show: milliseconds,
+        unit: Unit::Time,
         end: furthest.map(|(at, _)| *at).fold(1.0, f64::max),
         lines,
         marks: (0..6).map(f64::from).zip(marks.map(str::to_owned)).collect(),
@@ -287,11 +288,11 @@ fn tables(report: &Report, out: &mut String) -> std::fmt::Result {
         }
     }
     table(out, &["time", "p50", "p95", "p99", "p99.9", "max"], spreads.into_iter())?;
-    writeln!(
-        out,
-        "<p>{} connections were made; the load generator used {:.1} µs of CPU per request.</p>",
-        summary.connections, summary.generator.cpu_microseconds_per_request
-    )?;
+    let cpu = match summary.generator.cpu_microseconds_per_request {
+        0.0 => String::new(),
+        micros => format!("; the load generator used {micros:.1} µs of CPU per request"),
+    };
+    writeln!(out, "<p>{} connections were made{cpu}.</p>", summary.connections)?;
     endpoints(report, out)?;
     out.push_str("<h2>Every interval</h2>\n<details><summary>Show the table</summary>\n");
     let rows = report.series.iter().map(|row| {

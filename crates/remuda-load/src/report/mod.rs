@@ -43,6 +43,9 @@ pub struct Report {
     pub scenario: Described,
     pub protocol: String,
     pub threads: usize,
+    /// That were asked for, if it was another number.
+    #[serde(default)]
+    pub threads_wanted: Option<usize>,
     /// `plan`, `requests` or `interrupted`.
     pub ended: String,
     /// In flight when the run was interrupted; counted nowhere else.
@@ -89,6 +92,7 @@ pub struct Named {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Generator {
     pub cpu_seconds: f64,
+    /// Zero when there was none.
     pub cpu_microseconds_per_request: f64,
     /// CPU seconds per second of its busiest thread in its busiest full interval.
     pub busiest: f64,
@@ -150,7 +154,10 @@ impl Report {
                 .collect(),
             generator: Generator {
                 cpu_seconds,
-                cpu_microseconds_per_request: cpu_seconds * 1e6 / requests.max(1) as f64,
+                cpu_microseconds_per_request: match requests {
+                    0 => 0.0,
+                    requests => cpu_seconds * 1e6 / requests as f64,
+                },
                 busiest: full.map(|row| row.busiest).fold(0.0, f64::max),
             },
         };
@@ -172,6 +179,7 @@ impl Report {
             scenario: Described::new(scenario),
             protocol: outcome.protocol.to_owned(),
             threads: outcome.threads,
+            threads_wanted: scenario.threads.filter(|wanted| *wanted != outcome.threads),
             ended: outcome.ended.name().to_owned(),
             unfinished: outcome.unfinished,
             metrics_problem: outcome.metrics_problem.clone(),
@@ -182,15 +190,40 @@ impl Report {
         })
     }
 
+    /// Why the run says nothing of the server, if it does not: nothing was sent that ended, or
+    /// nothing was answered, be it with an error.
+    #[must_use]
+    pub fn unanswered(&self) -> Option<Unanswered> {
+        let all = &self.summary.all;
+        match all.requests {
+            0 => Some(Unanswered::NothingSent),
+            requests if all.statuses.is_empty() => {
+                let kinds =
+                    all.errors_by_kind.iter().map(|(kind, count)| format!("{kind} {count}"));
+                let kinds = kinds.collect::<Vec<_>>().join(", ");
+                Some(Unanswered::NoAnswer { requests, kinds })
+            }
+            _ => None,
+        }
+    }
+
     /// What the reader should know before believing the figures.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         let all = &self.summary.all;
-        if all.requests == 0 {
-            warnings.push("no request has ended: the run was too short, or too slow".to_owned());
+        if let Some(unanswered) = self.unanswered() {
+            warnings.push(unanswered.to_string());
         } else if all.ok == 0 {
             warnings.push("no request ended as expected: look at the errors".to_owned());
+        }
+        warnings.extend(self.perhaps_tls());
+        if let Some(wanted) = self.threads_wanted {
+            warnings.push(format!(
+                "of {wanted} threads {} sent: more than there may be requests at once have nothing \
+                 to do",
+                self.threads
+            ));
         }
         let dropped = all.errors_by_kind.get(Kind::Dropped.name()).copied().unwrap_or_default();
         if dropped > 0 {
@@ -231,10 +264,60 @@ impl Report {
     /// Arrivals per second that were planned for the time that was measured; `None` for users,
     /// who come again when they can.
     pub(crate) fn planned_rate(&self) -> Option<f64> {
-        let rows = || self.series.iter().filter(|row| row.measured);
-        let seconds: f64 = rows().map(|row| row.seconds).sum();
-        let planned: f64 = rows().map(|row| row.level * row.seconds).sum();
+        let (seconds, from) = (self.summary.all.seconds, self.scenario.warmup_seconds);
+        let (mut begin, mut planned) = (0.0, 0.0);
+        for stage in &self.scenario.stages {
+            let end = begin + stage.seconds;
+            let (first, last) = (from.max(begin), (from + seconds).min(end));
+            if first < last {
+                let share = (f64::midpoint(first, last) - begin) / stage.seconds;
+                planned += (stage.from + (stage.to - stage.from) * share) * (last - first);
+            }
+            begin = end;
+        }
         (self.scenario.model == "open" && seconds > 0.0).then(|| planned / seconds)
+    }
+}
+
+impl Report {
+    /// What speaks TLS says no to plain HTTP: with an alert, which is no HTTP, or politely.
+    fn perhaps_tls(&self) -> Option<String> {
+        let all = &self.summary.all;
+        let is_only = |kind: Kind| {
+            all.requests > 0 && { all.errors_by_kind.get(kind.name()) == Some(&all.requests) }
+        };
+        let answers = match all.statuses.get("400") {
+            Some(_) if all.statuses.len() == 1 && is_only(Kind::Status) => {
+                "every answer was status 400"
+            }
+            None if all.statuses.is_empty() && is_only(Kind::Protocol) => "no answer was HTTP",
+            _ => return None,
+        };
+        let is_plain = self.scenario.target.starts_with("http://");
+        is_plain.then(|| {
+            format!("{answers}: if the server speaks TLS there, write https:// in the target")
+        })
+    }
+}
+
+/// Why a run says nothing of the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unanswered {
+    NothingSent,
+    NoAnswer { requests: u64, kinds: String },
+}
+
+impl std::fmt::Display for Unanswered {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NothingSent => {
+                formatter.write_str("no request has ended: run for longer, or send more")
+            }
+            Self::NoAnswer { requests, kinds } => write!(
+                formatter,
+                "not one of {requests} requests was answered ({kinds}): look at the server"
+            ),
+        }
     }
 }
 

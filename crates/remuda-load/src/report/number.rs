@@ -33,6 +33,55 @@ pub(crate) fn short(value: f64) -> String {
     format!("{value:.digits$}{unit}")
 }
 
+/// What a chart shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unit {
+    Number,
+    /// Milliseconds.
+    Time,
+    Bytes,
+}
+
+impl Unit {
+    pub(super) fn show(self, value: f64) -> String {
+        match self {
+            Self::Number => short(value),
+            Self::Time => milliseconds(value),
+            Self::Bytes => bytes(value),
+        }
+    }
+
+    /// What stands at the marks of an axis: as short as can be, but no two the same.
+    pub(super) fn ticks(self, values: [f64; 5]) -> [String; 5] {
+        let usual = match self {
+            Self::Bytes => values.map(|value| bytes(value).replace(".0 ", " ")),
+            _ => values.map(|value| self.show(value)),
+        };
+        let differ = |ticks: &[String; 5]| ticks.windows(2).all(|pair| pair[0] != pair[1]);
+        // Two digits are too few for quarters of most small numbers.
+        let is_small = self == Self::Number && values[4] < 10.0;
+        if !is_small && differ(&usual) {
+            return usual;
+        }
+        let with = |digits: usize| match self {
+            Self::Time => values.map(|value| format!("{:.digits$} µs", value * 1e3)),
+            Self::Number => values.map(|value| format!("{value:.digits$}")),
+            Self::Bytes => values.map(|value| format!("{value:.digits$} B")),
+        };
+        // As many digits as it takes for all to be equally far apart.
+        let is_exact = |digits: usize| {
+            let read = |text: &String| text.trim_end_matches([' ', 'µ', 's', 'B']).parse::<f64>();
+            let step = (values[1] - values[0]) * if self == Self::Time { 1e3 } else { 1.0 };
+            let of = with(digits);
+            (0..5).all(|at| {
+                read(&of[at]).is_ok_and(|got| (got - step * at as f64).abs() < step / 50.0)
+            })
+        };
+        let digits = (0..12).find(|digits| is_exact(*digits)).unwrap_or(12);
+        with(digits)
+    }
+}
+
 pub(super) fn bytes(value: f64) -> String {
     let (value, unit) = match value {
         _ if value >= 1024.0 * 1024.0 * 1024.0 => (value / (1024.0 * 1024.0 * 1024.0), "GiB"),

@@ -6,7 +6,7 @@
 
 use std::fmt::Write as _;
 
-use super::page::escape;
+use super::{number::Unit, page::escape};
 
 const WIDTH: f64 = 720.0;
 const HEIGHT: f64 = 220.0;
@@ -20,8 +20,8 @@ const COLOURS: usize = 6;
 /// One chart.
 pub(super) struct Chart<'a> {
     pub(super) title: &'a str,
-    /// How values are told.
-    pub(super) show: fn(f64) -> String,
+    /// What values are.
+    pub(super) unit: Unit,
     pub(super) lines: Vec<Line>,
     /// Where marks stand on the axis below, and what they say.
     pub(super) marks: Vec<(f64, String)>,
@@ -47,7 +47,7 @@ impl Chart<'_> {
         if values.peek().is_none() {
             return String::new();
         }
-        let top = ceiling(values.fold(0.0, f64::max));
+        let top = ceiling(values.fold(0.0, f64::max), self.unit);
         let x = |at: f64| LEFT + (WIDTH - LEFT - RIGHT) * at / self.end.max(1e-9);
         let y = |value: f64| HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * value / top;
         let mut svg = format!(
@@ -72,9 +72,9 @@ impl Chart<'_> {
 
     fn axes(&self, svg: &mut String, top: f64, x: impl Fn(f64) -> f64, y: impl Fn(f64) -> f64) {
         let (right, bottom) = (WIDTH - RIGHT, HEIGHT - BOTTOM);
-        for step in 0..=4 {
-            let value = top * f64::from(step) / 4.0;
-            let (at, text) = (y(value), escape(&(self.show)(value)));
+        let values = [0.0, 0.25, 0.5, 0.75, 1.0].map(|share| top * share);
+        for (value, text) in values.into_iter().zip(self.unit.ticks(values)) {
+            let (at, text) = (y(value), escape(&text));
             let _ = write!(
                 svg,
                 "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{right}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>\
@@ -83,11 +83,13 @@ impl Chart<'_> {
                 at + 4.0
             );
         }
-        for (mark, text) in &self.marks {
+        for (mark, text) in self.marks.iter().filter(|(mark, _)| *mark <= self.end) {
+            // Half of the last one would be outside.
+            let is_last = x(*mark) + letters(text) / 2.0 > WIDTH;
+            let (at, anchor) = if is_last { (WIDTH, "end") } else { (x(*mark), "middle") };
             let _ = write!(
                 svg,
-                "<text class=\"label\" x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
-                x(*mark),
+                "<text class=\"label\" x=\"{at:.1}\" y=\"{}\" text-anchor=\"{anchor}\">{}</text>",
                 HEIGHT - 8.0,
                 escape(text)
             );
@@ -98,7 +100,7 @@ impl Chart<'_> {
                 svg,
                 "<line class=\"stage\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{TOP}\" y2=\"{bottom}\"/>\
                  <text class=\"label\" x=\"{:.1}\" y=\"{}\">{}</text>",
-                at + 3.0,
+                (at + 3.0).min(WIDTH - letters(name)).max(LEFT),
                 TOP - 5.0,
                 escape(name)
             );
@@ -113,7 +115,7 @@ impl Chart<'_> {
             let mut tip = (self.place)(*at);
             for line in &self.lines {
                 if let Some((_, Some(value))) = line.points.get(index) {
-                    let _ = write!(tip, "\n{}: {}", line.name, (self.show)(*value));
+                    let _ = write!(tip, "\n{}: {}", line.name, self.unit.show(*value));
                 }
             }
             let (from, to) = (x(before), x(*at));
@@ -150,10 +152,25 @@ fn path(points: &[(f64, Option<f64>)], x: impl Fn(f64) -> f64, y: impl Fn(f64) -
     path
 }
 
-/// A round number that is not below `value`.
-fn ceiling(value: f64) -> f64 {
+/// How wide a label is, about.
+fn letters(text: &str) -> f64 {
+    text.chars().count() as f64 * 6.5
+}
+
+/// A round number that is not below `value`, and whose quarters are round.
+fn ceiling(value: f64, unit: Unit) -> f64 {
     if value <= 0.0 || !value.is_finite() {
         return 1.0;
+    }
+    if unit == Unit::Bytes {
+        // Quarters of whole KiB, MiB and so on.
+        let mut of = 1.0;
+        while value > 1024.0 * of {
+            of *= 1024.0;
+        }
+        let steps = [4.0, 8.0, 12.0, 16.0, 20.0, 40.0, 80.0, 120.0, 160.0, 200.0, 400.0, 800.0];
+        let step = steps.into_iter().find(|step| step * of >= value);
+        return step.unwrap_or(1024.0) * of;
     }
     let magnitude = 10_f64.powf(value.log10().floor());
     let steps = [1.0, 1.2, 1.6, 2.0, 2.4, 3.2, 4.0, 6.0, 8.0, 10.0];
@@ -188,11 +205,66 @@ mod tests {
         assert_eq!(path(&points, |x| x, |y| y), "M0.0 1.0L1.0 2.0M3.0 1.0l2 0");
     }
 
+    fn chart(unit: Unit, values: &[Option<f64>], end: f64) -> String {
+        let at = |(index, value): (usize, &Option<f64>)| (index as f64 + 1.0, *value);
+        let points = values.iter().enumerate().map(at).collect();
+        let chart = Chart {
+            title: "title",
+            unit,
+            lines: vec![Line { name: "line".to_owned(), points }],
+            marks: vec![
+                (0.0, "0 s".to_owned()),
+                (end, "1000 s".to_owned()),
+                (end + 9.0, "never".into()),
+            ],
+            end,
+            stages: vec![(end * 0.99, "a long name".to_owned())],
+            place: |at| format!("{at}"),
+        };
+        chart.render()
+    }
+
+    #[test]
+    fn axes_are_marked_at_round_values() {
+        let mib = |values: &[f64]| {
+            let values: Vec<_> = values.iter().map(|mib| Some(mib * 1048576.0)).collect();
+            chart(Unit::Bytes, &values, 2.0)
+        };
+        for label in [">5 MiB<", ">10 MiB<", ">15 MiB<", ">20 MiB<"] {
+            assert!(mib(&[17.3, 3.0]).contains(label), "{label}: {}", mib(&[17.3]));
+        }
+        let small = chart(Unit::Number, &[Some(0.0118)], 1.0);
+        for label in [">0.003<", ">0.006<", ">0.009<", ">0.012<"] {
+            assert!(small.contains(label), "{label}: {small}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_written_beside_the_chart() {
+        let chart = chart(Unit::Number, &[Some(1.0), None, Some(2.0)], 3.0);
+        assert!(chart.contains("x=\"720.0\" y=\"212\" text-anchor=\"end\">1000 s<"), "{chart}");
+        assert!(!chart.contains("never"), "{chart}");
+        assert!(chart.contains("x=\"648.5\" y=\"13\">a long name<"), "{chart}");
+    }
+
     proptest! {
         #[test]
         fn the_axis_is_high_enough_and_not_much_higher(value in 1e-6_f64..1e12) {
-            let top = ceiling(value);
+            let top = ceiling(value, Unit::Number);
             prop_assert!(top >= value * 0.999_999 && top <= value * 1.7, "{top} for {value}");
+            let value = value.max(4.0);
+            let top = ceiling(value, Unit::Bytes);
+            prop_assert!(top >= value && top <= value.max(2.0) * 4.0, "{top} for {value}");
+        }
+
+        #[test]
+        fn marks_of_an_axis_differ(value in 1e-6_f64..1e12) {
+            for unit in [Unit::Number, Unit::Time, Unit::Bytes] {
+                let top = ceiling(value, unit);
+                let ticks = unit.ticks([0.0, 0.25, 0.5, 0.75, 1.0].map(|share| top * share));
+                let all: std::collections::HashSet<_> = ticks.iter().collect();
+                prop_assert_eq!(all.len(), 5, "{:?}", ticks);
+            }
         }
     }
 }

@@ -64,11 +64,14 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
         writeln!(out, "error      {kind}: {count}{}", example.unwrap_or_default())?;
     }
     let generator = &summary.generator;
+    let cpu = match generator.cpu_microseconds_per_request {
+        0.0 => String::new(),
+        micros => format!("{micros:.1} µs CPU per request, "),
+    };
     writeln!(
         out,
-        "generator  {} threads, {:.1} µs CPU per request, busiest thread {:.0} %",
+        "generator  {} threads, {cpu}busiest thread {:.0} %",
         report.threads,
-        generator.cpu_microseconds_per_request,
         generator.busiest * 100.0
     )?;
     for (title, rows) in [("stage", &summary.stages), ("endpoint", &summary.endpoints)] {
@@ -86,6 +89,7 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
             Outcome::Held => "held   ",
             Outcome::Broken => "BROKEN ",
             Outcome::TooFew => "TOO FEW",
+            Outcome::AllFailed => "UNKNOWN",
         };
         writeln!(out, "{outcome}  {}  ({})", clean(&verdict.threshold), verdict.detail)?;
     }

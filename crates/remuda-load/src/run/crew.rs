@@ -69,7 +69,8 @@ impl Crew {
             Model::Open { max_in_flight, .. } => max_in_flight,
         };
         let lanes = most.div_ceil(self.threads);
-        let shared = Shared::new(&self.scenario, self.connector.clone(), self.protocol, lanes)
+        let connector = self.connector.clone();
+        let shared = Shared::new(&self.scenario, connector, self.protocol, lanes, self.start)
             .ok_or_else(|| io::Error::other("an endpoint makes no request"))?;
         let place = Rc::new(Place {
             index: self.index,
@@ -214,12 +215,13 @@ mod tests {
     fn an_arrival_that_is_sent_late_was_slow() {
         let text = "rate = 100\nduration = '1s'\ninterval = '60s'";
         let interval = late(text, Duration::from_secs(1));
-        let latency = &interval.tallies[0].latency;
+        let counts = &interval.counts[&0];
+        let latency = &counts.tallies[0].latency;
         assert_eq!(latency.len(), 100);
         assert!(latency.count_between(500_000, u64::MAX) >= 50, "{latency:?}");
         assert!(latency.max() >= 995_000, "{}", latency.max());
         // And what that was due to is told.
-        assert!(interval.lag.max() >= 995_000 && interval.lag.len() == 100);
+        assert!(counts.lag.max() >= 995_000 && counts.lag.len() == 100);
     }
 
     /// Users are not late: they send when they are there.
@@ -227,7 +229,7 @@ mod tests {
     fn a_user_who_comes_late_was_not_slow() {
         let text = "users = 1\nduration = '1100ms'\nthink = '10ms'\ninterval = '60s'";
         let interval = late(text, Duration::from_secs(1));
-        let latency = &interval.tallies[0].latency;
+        let latency = &interval.counts[&0].tallies[0].latency;
         assert!(!latency.is_empty() && latency.value_at_quantile(0.5) < 500_000, "{latency:?}");
     }
 }

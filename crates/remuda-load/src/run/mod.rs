@@ -8,6 +8,7 @@
 mod budget;
 mod closed;
 mod crew;
+mod files;
 mod gather;
 mod open;
 mod schedule;
@@ -53,6 +54,11 @@ pub enum RunError {
     Tls(#[from] TlsError),
     #[error("failed to start: {0}; allow more threads or open files")]
     Start(#[source] io::Error),
+    #[error(
+        "failed to start: {users} users need {needed} open files, and this process may have \
+         {allowed}; raise the limit (ulimit -Hn, LimitNOFILE=), or let fewer users come"
+    )]
+    Files { users: usize, needed: u64, allowed: u64 },
     #[error("failed to go on: a thread of the load generator ended early; this is a defect")]
     Thread,
 }
@@ -139,6 +145,7 @@ async fn conduct(
 ) -> Result<Outcome, RunError> {
     let (connector, protocol) = reach(scenario).await?;
     let threads = threads(scenario);
+    files::allow(scenario, protocol, threads)?;
     let budget = scenario.requests.map(|requests| Arc::new(Budget::new(requests)));
     let (stop, stopped) = watch::channel(false);
     let (sender, mut reports) = mpsc::unbounded_channel();

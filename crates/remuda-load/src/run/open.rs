@@ -94,7 +94,7 @@ pub(super) async fn arrivals(place: &Rc<Place>, arrivals: Arrivals, most: usize)
             break;
         }
         let job = Job { endpoint: place.choose(&mut random), since };
-        place.shared.recorder.borrow_mut().lagged(now.saturating_duration_since(since));
+        place.shared.recorder.borrow_mut().lagged(since, now.saturating_duration_since(since));
         let idle = lanes.idle.borrow_mut().pop();
         match idle {
             Some(mailbox) => mailbox.put(job),
@@ -103,7 +103,7 @@ pub(super) async fn arrivals(place: &Rc<Place>, arrivals: Arrivals, most: usize)
                 let lane = Lane::new(&place.shared, number);
                 tokio::task::spawn_local(serve(Rc::clone(&lanes), lane, job));
             }
-            None => place.shared.recorder.borrow_mut().dropped(job.endpoint),
+            None => place.shared.recorder.borrow_mut().dropped(job.endpoint, since),
         }
     }
     while lanes.idle.borrow().len() < lanes.count.get() {

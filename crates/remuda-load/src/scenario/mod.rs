@@ -8,6 +8,7 @@
 mod described;
 mod plan;
 mod raw;
+mod sift;
 mod target;
 mod validate;
 mod value;
@@ -37,7 +38,7 @@ pub enum ScenarioError {
 }
 
 /// One mistake: where, what it says there, and what to do.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{key}: failed to {}: {remedy}", used(.value))]
 pub struct Problem {
     pub key: String,

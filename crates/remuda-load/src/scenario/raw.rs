@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Deserializer};
 
-use super::ScenarioError;
+use super::{Address, Problem, ScenarioError, Target, sift};
 use crate::file;
 
 /// Of a scenario, in bytes; bodies may be in files of their own.
@@ -51,6 +51,9 @@ pub struct Raw {
     #[serde(default)]
     pub fail_if: Vec<String>,
     pub metrics: Option<String>,
+    /// What the file has that is no setting, or no value of one.
+    #[serde(skip)]
+    pub unread: Vec<Problem>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -97,7 +100,7 @@ pub struct RawEndpoint {
 /// `"30s"` or `30`: a number is as good as its text.
 fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     #[derive(Deserialize)]
-    #[serde(untagged)]
+    #[serde(untagged, expecting = "write a text such as \"30s\", or a number")]
     enum Scalar {
         Text(String),
         Whole(i64),
@@ -112,7 +115,7 @@ fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D:
 
 /// `200`, `"2xx"`, or several of these.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "write status codes such as 200, \"2xx\" or [200, 404]")]
 pub enum StatusList {
     Code(u16),
     Text(String),
@@ -134,14 +137,18 @@ impl Raw {
     /// Reads a scenario file; paths in it are relative to its folder.
     ///
     /// # Errors
-    /// When it cannot be read, is not TOML, or has a key that does not exist.
+    /// When it cannot be read or is not TOML. Keys that do not exist and values of a wrong type
+    /// are told by validation, with all other mistakes.
     pub fn from_file(path: &Path) -> Result<Self, ScenarioError> {
         let text = file::read_text(path, LONGEST_FILE)
             .map_err(|source| ScenarioError::Read { path: path.to_owned(), source })?;
-        let mut raw: Self = toml::from_str(&text).map_err(|error| ScenarioError::Parse {
+        let mut raw = sift::read(&text).map_err(|error| ScenarioError::Parse {
             path: path.to_owned(),
             problem: error.to_string().trim_end().to_owned(),
         })?;
+        for problem in &mut raw.unread {
+            problem.remedy.push_str(&format!(" (in {})", path.display()));
+        }
         let folder = path.parent().unwrap_or(Path::new(""));
         let files = raw.endpoints.iter_mut().filter_map(|endpoint| endpoint.body_file.as_mut());
         for file in files.chain(raw.connection.cacert.as_mut()) {
@@ -166,11 +173,14 @@ impl Raw {
             // Stages have durations of their own.
             self.stages = Vec::new();
         }
-        let Self { stages, endpoints, connection, mut fail_if, .. } = over;
+        let Self { target, stages, endpoints, connection, mut fail_if, .. } = over;
+        if let Some(target) = target {
+            self.move_to(target);
+        }
         macro_rules! take {
             ($($key:ident),*) => { $( if over.$key.is_some() { self.$key = over.$key; } )* };
         }
-        take!(target, users, rate, duration, ramp_up, ramp_down, think, arrivals, max_in_flight);
+        take!(users, rate, duration, ramp_up, ramp_down, think, arrivals, max_in_flight);
         take!(requests, warmup, interval, seed, threads, request_timeout, metrics);
         let RawConnection { http, reuse, streams, timeout, cacert, insecure, unix_socket } =
             connection;
@@ -190,5 +200,35 @@ impl Raw {
         }
         self.fail_if.append(&mut fail_if);
         self
+    }
+
+    /// The same requests to another server: paths stay, and what was said of the way to the old
+    /// one is forgotten.
+    fn move_to(&mut self, origin: String) {
+        let Some(new) = Target::parse(&origin) else {
+            self.target = Some(origin);
+            return;
+        };
+        if new.path != "/" {
+            let (key, remedy) =
+                ("target".to_owned(), "leave out the path: the scenario has its own");
+            self.unread.push(Problem { key, value: origin, remedy: remedy.to_owned() });
+            return;
+        }
+        let old = self.target.as_deref().and_then(Target::parse);
+        let path = old.map_or_else(|| "/".to_owned(), |old| old.path);
+        let connection = &mut self.connection;
+        if !new.is_tls {
+            (connection.cacert, connection.insecure) = (None, None);
+        }
+        connection.unix_socket = None;
+        self.target = Some(match new.address {
+            Address::Unix(socket) if path != "/" => {
+                connection.unix_socket = Some(socket.to_string_lossy().into_owned());
+                format!("http://localhost{path}")
+            }
+            _ if path != "/" => format!("{new}{path}"),
+            _ => origin,
+        });
     }
 }

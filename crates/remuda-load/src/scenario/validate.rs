@@ -72,11 +72,17 @@ impl Scenario {
     /// # Errors
     /// All mistakes at once.
     pub fn validate(mut raw: Raw) -> Result<Self, ScenarioError> {
+        let unread = std::mem::take(&mut raw.unread);
         let mut problems = Problems::default();
         as_the_guide_says(&mut raw);
         let target = server(&raw, &mut problems);
         let endpoints = endpoints(&raw, &target, &mut problems);
+        let before = problems.0.len();
         let (model, plan) = load(&raw, &mut problems);
+        if unread.iter().any(|problem| is_of_the_load(&problem.key)) {
+            // What was understood of it is not what was meant.
+            problems.0.truncate(before);
+        }
         let warmup = problems.duration("warmup", raw.warmup.as_ref(), "0s");
         if warmup >= plan.duration() {
             let whole = humantime::format_duration(plan.duration());
@@ -110,6 +116,10 @@ impl Scenario {
         let request_timeout =
             problems.positive("request_timeout", raw.request_timeout.as_ref(), "30s");
         let connection = connection(&raw, &target, &mut problems);
+        // What could not be understood is not missing.
+        let is_unread = |key: &str| unread.iter().any(|problem| problem.key == key);
+        problems.0.retain(|problem| !problem.value.is_empty() || !is_unread(&problem.key));
+        problems.0.splice(..0, unread);
         match target {
             Some(target) if problems.0.is_empty() => Ok(Self {
                 target,
@@ -129,6 +139,11 @@ impl Scenario {
             _ => Err(ScenarioError::Invalid(problems.0)),
         }
     }
+}
+
+fn is_of_the_load(key: &str) -> bool {
+    let first = key.split(['.', '[']).next().unwrap_or_default();
+    ["users", "rate", "duration", "ramp_up", "ramp_down", "stage"].contains(&first)
 }
 
 /// Who says nothing of the load gets the one of the tuning guide.

@@ -30,12 +30,21 @@ impl Think {
 
 impl fmt::Display for Think {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}", humantime::format_duration(self.min))?;
+        formatter.write_str(&show(self.min))?;
         if self.max > self.min {
-            write!(formatter, "..{}", humantime::format_duration(self.max))?;
+            write!(formatter, "..{}", show(self.max))?;
         }
         Ok(())
     }
+}
+
+/// With one unit: `1.5s` rather than `1s 500ms`.
+fn show(duration: Duration) -> String {
+    let is_short = duration < Duration::from_secs(1) || duration >= Duration::from_secs(60);
+    if is_short || duration.subsec_nanos() == 0 {
+        return humantime::format_duration(duration).to_string();
+    }
+    format!("{}s", duration.as_secs_f64())
 }
 
 /// `250ms`, `30s`; a bare number is seconds. At most a year, so that sums cannot overflow.
@@ -121,7 +130,8 @@ mod tests {
         let think = Think::parse("500ms..1500ms").unwrap();
         assert_eq!(think.pause(0.0), Duration::from_millis(500));
         assert_eq!(think.pause(0.5), Duration::from_secs(1));
-        assert_eq!(think.to_string(), "500ms..1s 500ms");
+        assert_eq!(think.to_string(), "500ms..1.5s");
+        assert_eq!(Think::parse("1.5s..90s").unwrap().to_string(), "1.5s..1m 30s");
         assert_eq!(Think::parse("2s..1s"), None);
     }
 

@@ -46,6 +46,7 @@ fn a_status_that_was_not_expected() {
     assert_eq!((told(&report), report.summary.all.errors), (vec!["status".to_owned()], 20));
     assert_eq!(report.summary.all.statuses["503"], 20);
     assert!(report.summary.all.failed_ms.is_some() && report.summary.all.latency_ms.is_none());
+    assert_eq!(server.connections(), 2, "a whole answer leaves its connection as it was");
 }
 
 #[test]
@@ -53,6 +54,7 @@ fn a_body_without_what_was_expected() {
     let server = Server::tcp();
     let text = "users = 1\nrequests = 5\n[[endpoint]]\nexpect_body = 'Goodbye'";
     assert_eq!(kinds(&server.url, text), ["body"]);
+    assert_eq!(server.connections(), 1);
 }
 
 #[test]
@@ -84,6 +86,21 @@ fn a_body_that_breaks_off() {
         let text = format!("users = 1\nrequests = 5\nconnection.http = '{http}'");
         assert_eq!(kinds(&url, &text), ["closed"], "HTTP/{http}");
     }
+}
+
+#[test]
+fn a_body_in_chunks_that_are_none() {
+    let url = rude(|mut stream| {
+        let _ = stream.read(&mut [0; 1024]);
+        let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+        stream.write_all(format!("{head}5\r\nhello\r\nzz\r\n").as_bytes()).unwrap();
+        // It is no end that is taken for the mistake.
+        let _ = stream.read(&mut [0; 1024]);
+    });
+    let report = report(&url, "users = 1\nrequests = 3");
+    assert_eq!(told(&report), ["protocol"]);
+    // There was an answer, if a bad one.
+    assert_eq!((report.summary.all.statuses["200"], report.unanswered()), (3, None));
 }
 
 #[test]

@@ -2,7 +2,10 @@
 
 use std::sync::atomic::Ordering;
 
-use remuda_load::report::{decode, html, text};
+use remuda_load::{
+    report::{decode, html, text},
+    threshold::Outcome,
+};
 
 use crate::{
     report,
@@ -22,15 +25,26 @@ fn as_many_arrive_as_planned() {
 fn rates_rise_and_fall() {
     let server = Server::tcp();
     let text = "rate = 400\nramp_up = '500ms'\nduration = '500ms'\nramp_down = '500ms'\n\
-                interval = '500ms'";
+                fail_if = ['rate@steady<399']";
     let report = report(&server.url, text);
-    let stages: Vec<_> =
-        report.summary.stages.iter().map(|stage| stage.figures.requests as f64).collect();
-    // 100, 200, 100; what ends in the next stage counts there.
-    for (told, planned) in stages.iter().zip([100.0, 200.0, 100.0]) {
-        assert!((told - planned).abs() <= 15.0, "{stages:?}");
-    }
-    assert_eq!(stages.iter().sum::<f64>(), 400.0);
+    // Each where it was due, though all of them end in two intervals of a second; and over the
+    // stage's own time.
+    let stages = report.summary.stages.iter().map(|stage| &stage.figures);
+    let stages: Vec<_> = stages.map(|told| (told.requests, told.seconds, told.rate)).collect();
+    assert_eq!(stages, [(100, 0.5, 200.0), (200, 0.5, 400.0), (100, 0.5, 200.0)]);
+    assert_eq!(report.thresholds[0].outcome, Outcome::Held, "{:?}", report.thresholds);
+}
+
+/// Twenty in the warm-up, the others after it, in one interval.
+#[test]
+fn a_warm_up_is_as_long_as_it_is_said_to_be() {
+    let server = Server::tcp();
+    let report = report(&server.url, "rate = 100\nduration = '1s'\nwarmup = '200ms'");
+    let all = &report.summary.all;
+    assert_eq!((all.requests, server.requests()), (80, 100), "{all:?}");
+    assert!((0.8..0.9).contains(&all.seconds), "{all:?}");
+    let lag = decode(&report.histograms.lag).unwrap();
+    assert_eq!(lag.len(), 80);
 }
 
 /// A server that stands still for a second delays all who arrive in it, and each by another

@@ -1,7 +1,7 @@
 //! What is told of a run.
 
 use remuda_load::{
-    report::{Report, decode, html, text},
+    report::{Report, Unanswered, decode, html, text},
     threshold::Outcome,
 };
 
@@ -122,6 +122,51 @@ fn a_report_is_read_from_its_file_or_refused_with_the_reason() {
     refused(&whole.replace("\"schema\":1", "\"schema\":2"), "it has schema 2, this is 1");
     refused("{\"schema\":1}", "missing field");
     refused("<html>", "as --json has written it");
+}
+
+#[test]
+fn a_run_without_an_answer_is_told_from_one_with_bad_ones() {
+    let server = Server::tcp();
+    let bad = report(&format!("{}/status/503", server.url), "users = 1\nrequests = 5");
+    assert_eq!(bad.unanswered(), None);
+    let none = report(&format!("{}/hang-up", server.url), "users = 1\nrequests = 5");
+    let told = "not one of 5 requests was answered (closed 5): look at the server";
+    assert_eq!(none.unanswered().map(|why| why.to_string()).as_deref(), Some(told));
+    assert!(none.warnings().contains(&told.to_owned()));
+    let idle = report(&server.url, "rate = 0.001\nduration = '100ms'");
+    assert_eq!(idle.unanswered(), Some(Unanswered::NothingSent));
+    assert!(!text(&idle).contains("per request") && !html(&idle).contains("per request"));
+    assert!(text(&bad).contains("µs CPU per request"));
+}
+
+#[test]
+fn a_server_that_may_speak_tls_is_told() {
+    let hint = |report: &Report| report.warnings().iter().any(|told| told.contains("https://"));
+    let plain = Server::tcp();
+    let refused = report(&format!("{}/status/400", plain.url), "users = 1\nrequests = 5");
+    assert!(hint(&refused), "{:?}", refused.warnings());
+    let other = report(&format!("{}/status/503", plain.url), "users = 1\nrequests = 5");
+    let expected = "users = 1\nrequests = 5\n[[endpoint]]\nexpect = 400";
+    let expected = report(&format!("{}/status/400", plain.url), expected);
+    assert!(!hint(&other) && !hint(&expected));
+    // One that answers with an alert.
+    let secure = Server::tls();
+    let told = report(&secure.url.replace("https://", "http://"), "users = 1\nrequests = 5");
+    assert!(told.unanswered().is_some() && hint(&told), "{:?}", told.warnings());
+}
+
+#[test]
+fn threads_that_are_not_used_are_told() {
+    let server = Server::tcp();
+    let told = |threads: usize| {
+        let load = format!("users = 2\nrequests = 10\nthreads = {threads}");
+        let report = report(&server.url, &load);
+        (report.threads, report.warnings())
+    };
+    let (threads, warnings) = told(1000);
+    assert_eq!(threads, 2);
+    assert!(warnings.iter().any(|text| text.starts_with("of 1000 threads 2 sent")), "{warnings:?}");
+    assert!(!told(2).1.iter().any(|text| text.contains("threads")));
 }
 
 #[test]

@@ -13,12 +13,12 @@ Examples:
   remuda load http://127.0.0.1:8000/
   remuda load http://127.0.0.1:8000/ --users 32 --duration 10s --fail-if 'p99>50ms'
   remuda load https://example.com/ --rate 500 --duration 60s --json run.json --html run.html
-  remuda load scenario.toml --metrics http://127.0.0.1:9000/metrics
+  remuda load scenario.toml --target http://127.0.0.1:8000 --metrics http://127.0.0.1:9000/metrics
   remuda load compare before.json after.json --fail-if-worse
 
 Exit codes: 0 done, and every threshold held; 1 a threshold is broken, or --fail-if-worse found \
-a figure worse; 3 too few requests to tell; 64 usage; 69 no server answers; 70 the load \
-generator could not go on; 78 the scenario is wrong; 130 interrupted.";
+a figure worse; 3 too few requests, or intervals to compare, to tell; 64 usage; 69 no server \
+answers, or not one request was answered; 70 the load generator could not go on; 78 the scenario is wrong; 130 interrupted.";
 
 #[derive(Args, Debug)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -62,14 +62,32 @@ pub(crate) struct SendArgs {
     /// What to send to: a URL, unix:SOCKET, or a scenario file
     #[arg(value_name = "URL|SCENARIO.toml")]
     pub(crate) source: Option<String>,
+    /// What stands beside it by mistake
+    #[arg(hide = true)]
+    pub(crate) other: Option<String>,
+    /// Send a scenario to this server: scheme, host and port, or unix:SOCKET
+    #[arg(long, value_name = "URL", help_heading = "Request")]
+    pub(crate) target: Option<String>,
     /// Virtual users, each with one request at a time
-    #[arg(long, short = 'c', value_name = "NUMBER", help_heading = "Load")]
+    #[arg(
+        long,
+        short = 'c',
+        value_name = "NUMBER",
+        help_heading = "Load",
+        allow_negative_numbers = true
+    )]
     users: Option<u32>,
     /// Arrivals per second, which wait for nobody
-    #[arg(long, short, value_name = "PER_SECOND", help_heading = "Load")]
+    #[arg(
+        long,
+        short,
+        value_name = "PER_SECOND",
+        help_heading = "Load",
+        allow_negative_numbers = true
+    )]
     rate: Option<f64>,
     /// How long the load is steady [default: 60s]
-    #[arg(long, short, value_name = "DURATION", help_heading = "Load")]
+    #[arg(long, short, value_name = "DURATION", help_heading = "Load", allow_hyphen_values = true)]
     duration: Option<String>,
     /// How long it takes to get there [default: 0s]
     #[arg(long, value_name = "DURATION", help_heading = "Load")]
@@ -78,7 +96,13 @@ pub(crate) struct SendArgs {
     #[arg(long, value_name = "DURATION", help_heading = "Load")]
     ramp_down: Option<String>,
     /// End after so many requests
-    #[arg(long, short = 'n', value_name = "NUMBER", help_heading = "Load")]
+    #[arg(
+        long,
+        short = 'n',
+        value_name = "NUMBER",
+        help_heading = "Load",
+        allow_negative_numbers = true
+    )]
     requests: Option<u64>,
     /// Pause of a user between two requests: 1s, or 500ms..1500ms
     #[arg(long, value_name = "PAUSE", help_heading = "Load")]
@@ -180,7 +204,7 @@ impl SendArgs {
     /// What the flags say, as a scenario.
     pub(crate) fn raw(&self) -> Raw {
         Raw {
-            target: None,
+            target: self.target.clone(),
             users: self.users,
             rate: self.rate,
             duration: self.duration.clone(),
@@ -208,6 +232,7 @@ impl SendArgs {
             endpoints: self.endpoint().into_iter().collect(),
             fail_if: self.fail_if.clone(),
             metrics: self.metrics.clone(),
+            unread: Vec::new(),
         }
     }
 

@@ -13,8 +13,8 @@ use std::{
 
 use remuda_load::{
     Ended, Progress,
-    compare::{Options, compare},
-    report::{Report, html, text},
+    compare::{CompareError, Options, compare},
+    report::{Report, Unanswered, html, text},
     scenario::{Raw, Scenario, ScenarioError},
     threshold::Outcome,
 };
@@ -25,7 +25,6 @@ use super::describe::print;
 use crate::{
     cli::{CompareArgs, LoadAction, LoadArgs, SendArgs},
     exit::{Exit, Failure},
-    open_files,
 };
 
 pub(crate) fn run(args: &LoadArgs) -> Result<(), Failure> {
@@ -38,8 +37,6 @@ pub(crate) fn run(args: &LoadArgs) -> Result<(), Failure> {
 fn send(args: &SendArgs) -> Result<(), Failure> {
     let scenario = Arc::new(scenario(args)?);
     let outputs = Outputs::open(args)?;
-    // A connection is an open file.
-    open_files::raise_limit();
     let mut progress = (!args.quiet).then(|| Progress::new(&scenario));
     let mut nobody = ();
     let observer: &mut dyn remuda_load::Observer = match &mut progress {
@@ -90,8 +87,23 @@ fn scenario(args: &SendArgs) -> Result<Scenario, Failure> {
                        http://127.0.0.1:8000/, or a scenario file";
         return Err(Failure::new(Exit::Usage, message));
     };
-    let is_url = source.contains("://") || source.starts_with("unix:");
-    let (raw, exit) = if is_url {
+    let is_url = |text: &str| text.contains("://") || text.starts_with("unix:");
+    if let Some(other) = &args.other {
+        let remedy = match (is_url(source), is_url(other)) {
+            (false, true) => format!("send the scenario elsewhere with --target {other}"),
+            _ => "name one URL or one scenario".to_owned(),
+        };
+        let message = format!("failed to use {other:?} beside {source:?}: {remedy}");
+        return Err(Failure::new(Exit::Usage, message));
+    }
+    let (raw, exit) = if is_url(source) {
+        if let Some(target) = &args.target {
+            let message = format!(
+                "--target: failed to use {target:?}: it is for scenarios; leave it out, or \
+                 {source:?}"
+            );
+            return Err(Failure::new(Exit::Usage, message));
+        }
         (Raw { target: Some(source.clone()), ..Raw::default() }, Exit::Usage)
     } else {
         (Raw::from_file(Path::new(source)).map_err(|error| unusable(&error))?, Exit::Configuration)
@@ -114,19 +126,29 @@ fn unusable(error: &ScenarioError) -> Failure {
 }
 
 fn judge(report: &Report) -> Result<(), Failure> {
-    let with = |outcome| {
-        let of = report.thresholds.iter().filter(move |verdict| verdict.outcome == outcome);
-        of.map(|verdict| format!("{} ({})", verdict.threshold, verdict.detail))
-            .collect::<Vec<_>>()
-            .join("\n")
+    let with = |outcome, what: &str, remedy: &str| -> String {
+        let of = report.thresholds.iter().filter(|verdict| verdict.outcome == outcome);
+        of.map(|verdict| format!("{what}: {} ({}){remedy}\n", verdict.threshold, verdict.detail))
+            .collect()
     };
-    let (broken, too_few) = (with(Outcome::Broken), with(Outcome::TooFew));
+    let broken = with(Outcome::Broken, "broken", "");
+    let unanswered = report.unanswered();
     if !broken.is_empty() {
-        return Err(Failure::new(Exit::Broken, format!("broken: {broken}")));
+        let why = unanswered.map(|why| why.to_string()).unwrap_or_default();
+        return Err(Failure::new(Exit::Broken, broken + &why));
     }
-    if !too_few.is_empty() {
-        let message = format!("too few requests to tell: {too_few}; run for longer");
-        return Err(Failure::new(Exit::TooFew, message));
+    // A load test that says nothing of the server has not gone well.
+    match unanswered {
+        Some(why @ Unanswered::NothingSent) => {
+            return Err(Failure::new(Exit::TooFew, why.to_string()));
+        }
+        Some(why) => return Err(Failure::new(Exit::Unavailable, why.to_string())),
+        None => {}
+    }
+    let too_few = with(Outcome::TooFew, "too few requests to tell", "; run for longer");
+    let unknown = with(Outcome::AllFailed, "failed to judge", "; look at the errors");
+    if !too_few.is_empty() || !unknown.is_empty() {
+        return Err(Failure::new(Exit::TooFew, too_few + &unknown));
     }
     Ok(())
 }
@@ -232,8 +254,11 @@ fn comparison(args: &CompareArgs) -> Result<(), Failure> {
     };
     let (before, after) = (read(&args.before)?, read(&args.after)?);
     let options = Options { any_scenario: args.any_scenario, least: args.least / 100.0 };
-    let comparison = compare(&before, &after, options)
-        .map_err(|error| Failure::new(Exit::Configuration, error.to_string()))?;
+    let comparison = compare(&before, &after, options).map_err(|error| {
+        let is_too_short = matches!(error, CompareError::TooShort { .. });
+        let exit = if is_too_short { Exit::TooFew } else { Exit::Configuration };
+        Failure::new(exit, error.to_string())
+    })?;
     if args.json {
         let json = serde_json::to_string(&comparison).map_err(|error| {
             Failure::new(Exit::Software, format!("failed to write the comparison: {error}"))

@@ -18,7 +18,17 @@ pub(super) fn load(raw: &Raw, problems: &mut Problems) -> (Model, Plan) {
             .any(|stage| if rate { stage.rate.is_some() } else { stage.users.is_some() })
     };
     let is_open = raw.rate.is_some() || stages_have(true);
-    if is_open && (raw.users.is_some() || stages_have(false)) {
+    if stages_have(true) && stages_have(false) {
+        let has = |index: usize, what: &str| format!("stage {} has {what}", index + 1);
+        let rate = raw.stages.iter().position(|stage| stage.rate.is_some()).unwrap_or_default();
+        let users = raw.stages.iter().position(|stage| stage.users.is_some()).unwrap_or_default();
+        let told = if rate == users {
+            has(rate, "both users and rate")
+        } else {
+            format!("{}, stage {} users", has(rate, "rate"), users + 1)
+        };
+        problems.add("stage", told, "write the same of the two in all stages");
+    } else if is_open && (raw.users.is_some() || stages_have(false)) {
         let remedy = "keep users (each waits for its answers) or rate (arrivals wait for nobody)";
         problems.add("users", "beside a rate", remedy);
     }
@@ -105,7 +115,7 @@ fn staged(raw: &Raw, is_open: bool, problems: &mut Problems) -> Plan {
             problems.add(key("name"), &name, "give each stage a name of its own");
         }
         let unit = if is_open { "rate" } else { "users" };
-        let to = if is_open { stage.rate } else { stage.users };
+        let to = if is_open { stage.rate.or(stage.users) } else { stage.users };
         let to = to.unwrap_or_else(|| {
             problems.add(key(unit), "", "say where the stage leads, such as 50");
             1.0

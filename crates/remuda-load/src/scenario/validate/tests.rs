@@ -29,7 +29,7 @@ fn a_url_alone_is_the_load_of_the_tuning_guide() {
         .collect();
     assert_eq!(stages, [(30, 0.0, 50.0), (60, 50.0, 50.0), (30, 50.0, 0.0)]);
     let Model::Closed { think } = scenario.model else { panic!("{:?}", scenario.model) };
-    assert_eq!(think.to_string(), "500ms..1s 500ms");
+    assert_eq!(think.to_string(), "500ms..1.5s");
     assert_eq!(scenario.endpoints[0].path, "/a?b");
 }
 
@@ -189,6 +189,85 @@ fn flags_win_over_the_file() {
     assert!(matches!(scenario.model, Model::Open { .. }));
     assert_eq!((scenario.connection.http, scenario.connection.reuse), (Http::One, false));
     assert_eq!(scenario.thresholds.len(), 2);
+}
+
+#[test]
+fn stages_that_mix_users_and_rates_are_told_once() {
+    let told = |stages: &str| {
+        let text = format!("target = 'http://a'\n{stages}");
+        Scenario::validate(parse(&text)).unwrap_err().to_string()
+    };
+    let stage = |what: &str| format!("[[stage]]\nduration = 5\n{what} = 5\n");
+    assert_eq!(
+        told(&[stage("users"), stage("rate"), stage("users")].concat()),
+        "stage: failed to use \"stage 2 has rate, stage 1 users\": write the same of the two in \
+         all stages"
+    );
+    let both = told("[[stage]]\nduration = 5\nrate = 5\nusers = 5");
+    assert!(both.contains("stage 1 has both") && both.lines().count() == 1, "{both}");
+}
+
+fn from_file(text: &str) -> Raw {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("wrong.toml");
+    std::fs::write(&path, text).unwrap();
+    Raw::from_file(&path).unwrap()
+}
+
+#[test]
+fn what_is_not_understood_is_told_with_all_that_is_wrong() {
+    let raw = from_file(
+        "target = 5\nuserz = 5\nusers = 'many'\nthink = 'fast'\narrivals = 'random'\n\
+         [connection]\nreuse = 'yes'\nhttp = '3'\nspeed = 1\n\
+         [[endpoint]]\npath = 'no slash'\n\
+         [[endpoint]]\npath = '/'\nexpect = true\nheaders = { a = 'b', c = 5 }\nwait = '1s'\n\
+         [other]\na = 1\nb = 2",
+    );
+    let told = Scenario::validate(raw).unwrap_err().to_string();
+    let keys: Vec<_> = told.lines().map(|line| line.split(':').next().unwrap()).collect();
+    for key in [
+        "target",
+        "userz",
+        "users",
+        "connection.reuse",
+        "connection.http",
+        "connection.speed",
+        "endpoint[0].path",
+        "endpoint[1].expect",
+        "endpoint[1].headers.c",
+        "endpoint[1].wait",
+        "other",
+    ] {
+        assert_eq!(keys.iter().filter(|told| **told == key).count(), 1, "{key}: {told}");
+    }
+    // Who has not been understood has not said that there are no arrivals.
+    assert!(!keys.contains(&"arrivals"), "{told}");
+    assert!(told.contains("unknown field `userz`") && told.contains("wrong.toml"), "{told}");
+    assert!(told.contains("write status codes such as 200"), "{told}");
+}
+
+#[test]
+fn a_scenario_goes_to_another_server_with_its_paths() {
+    let moved = |file: &str, target: &str| {
+        let flags = Raw { target: Some(target.to_owned()), ..Raw::default() };
+        Scenario::validate(parse(&format!("users = 1\n{file}")).overlaid(flags))
+    };
+    let told =
+        |scenario: Scenario| (scenario.target.to_string(), scenario.endpoints[0].path.clone());
+    let secure = "target = 'https://a/path?q'\nconnection.insecure = true";
+    let scenario = moved(secure, "http://b:8000").unwrap();
+    assert_eq!(told(scenario), ("http://b:8000".to_owned(), "/path?q".to_owned()));
+    let scenario = moved(secure, "unix:/run/b.sock").unwrap();
+    assert_eq!(told(scenario), ("unix:/run/b.sock".to_owned(), "/path?q".to_owned()));
+    let old = "target = 'http://a'\nconnection.unix_socket = '/run/a.sock'\n\
+               [[endpoint]]\npath = '/own'";
+    let scenario = moved(old, "http://b/").unwrap();
+    assert_eq!(told(scenario), ("http://b".to_owned(), "/own".to_owned()));
+    assert!(moved("", "http://b").is_ok());
+    for (wrong, why) in [("http://b/path", "the scenario has its own"), ("b:80", "write http://")] {
+        let error = moved(old, wrong).unwrap_err().to_string();
+        assert!(error.contains(why) && error.lines().count() == 1, "{error}");
+    }
 }
 
 #[test]
