@@ -7,7 +7,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
+use remuda_comparison::{Work, report::{Chart, Table}};
 use remuda_load::report::Report;
 
 use super::burn::Pace;
@@ -16,16 +17,15 @@ use crate::{
     bench::Bench,
     contender::Contender,
     lineup,
-    load::Target,
-    report::{Chart, Table},
+    load::{Outcome, Target},
     rounds::{self, Head, Sample},
 };
 
 const BURN: Duration = Duration::from_millis(10);
 const FACTOR: f64 = 10.0;
 
-/// What keeps a server busy without a queue that is worth the name.
-const BUSY: usize = 8;
+/// Callers that keep a server busy: which of these numbers suits it best is its own.
+const BUSY: [usize; 2] = [8, 32];
 
 /// Of clients.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -40,7 +40,7 @@ const MAX_IN_FLIGHT: usize = 15_000;
 const REMUDA_LIMITED: [&str; 4] = ["--limit-concurrency", "8", "--queue", "56"];
 const UVICORN_LIMITED: [&str; 2] = ["--limit-concurrency", "64"];
 
-pub(crate) async fn run(bench: &Bench) -> Table {
+pub(crate) fn contenders(bench: &Bench) -> Vec<Contender> {
     let mut contenders = vec![lineup::native(bench)];
     for server in lineup::remudas(bench) {
         if server.name == "remuda 0.2 reused" {
@@ -56,41 +56,46 @@ pub(crate) async fn run(bench: &Bench) -> Table {
         contenders.push(server);
         contenders.extend(limited);
     }
+    contenders
+}
+
+pub(crate) async fn run(bench: &Bench, contenders: &[Contender]) -> Table {
     let head = Head {
-        work: "overload",
+        work: Work::Overload,
         title: "Ten times too much",
         about: format!(
-            "A request burns 10 ms. *Can do*: what {BUSY} callers get. Then ten times as many \
+            "A request burns 10 ms. *Can do*: what {} or {} callers get, whichever is more. Then ten times as many \
              requests arrive for some seconds, from clients who give up after {PATIENCE:?}. *Served* \
              are those answered with 200 while others arrive, with the p99 of all that were; \
              *refused* is another status, of all that arrived, and how soon; *given up* has no \
-             answer in time. *Afterwards*: what {BUSY} callers get right after the last arrival, of \
+             answer in time. *Afterwards*: what as many callers get right after the last arrival, of \
              what they got before; 0 if one is still unanswered {RECOVERY:?} later. *Limited*: `{}` of Remuda, `{}` of Uvicorn.",
+            BUSY[0],
+            BUSY[1],
             REMUDA_LIMITED.join(" "),
             UVICORN_LIMITED.join(" ")
         ),
         columns: &[
-            ("can", "can do /s", 0),
-            ("served", "served /s", 0),
-            ("share", "of what it can %", 0),
-            ("p99_ms", "p99 ms", 0),
-            ("refused", "refused %", 0),
-            ("refusal_ms", "p50 ms", 1),
-            ("lost", "given up %", 0),
-            ("after", "afterwards %", 0),
+            ("can", "can do, /s", 0),
+            ("served", "served, /s", 0),
+            ("share", "of what it can, %", 0),
+            ("p99_ms", "p99, ms", 0),
+            ("refused", "refused, %", 0),
+            ("refusal_ms", "p50, ms", 1),
+            ("lost", "given up, %", 0),
+            ("after", "afterwards, %", 0),
         ],
         chart: Some(Chart::Bars(vec!["share".to_owned(), "p99_ms".to_owned()])),
-        rounds: 1,
+        more: &["share"],
     };
-    rounds::table(bench, head, &contenders, async |contender| measure(bench, contender).await).await
+    rounds::table(bench, head, contenders, async |contender| measure(bench, contender).await).await
 }
 
 async fn measure(bench: &Bench, contender: &Contender) -> Result<Vec<Sample>> {
     let server = contender.start(bench).await?;
     let path = Pace::of(server.address).await?.path(BURN);
     let target = Target::probe(server.address, &path).await?;
-    target.load(BUSY, bench.options.warm_up()).await?;
-    let before = target.load(BUSY, bench.options.duration()).await?;
+    let (callers, before) = best(bench, &target).await?;
     let (rate, lasting) = (before.per_second() * factor(bench), bench.options.duration() * 2);
     let mut load = arrivals::open(server.address, &path, rate, lasting);
     // Rows that end with the arrivals: what is served later says nothing of the overload.
@@ -98,7 +103,8 @@ async fn measure(bench: &Bench, contender: &Contender) -> Result<Vec<Sample>> {
     load.request_timeout = Some(format!("{}ms", PATIENCE.as_millis()));
     load.max_in_flight = Some(MAX_IN_FLIGHT);
     let report = arrivals::send(load).await?;
-    let after = target.load(BUSY, bench.options.duration());
+    if std::env::var_os("DBG").is_some() { eprintln!("{} lag {:?} connect {:?} lat {:?}", contender.name, report.summary.lag_ms, report.summary.connect_ms, all_dbg(&report)); }
+    let after = target.load(callers, bench.options.duration());
     let after = match tokio::time::timeout(bench.options.duration() + RECOVERY, after).await {
         Ok(Ok(after)) => after.per_second() / before.per_second() * 100.0,
         // It still works on what nobody waits for.
@@ -127,6 +133,19 @@ async fn measure(bench: &Bench, contender: &Contender) -> Result<Vec<Sample>> {
     Ok(vec![Sample { case: String::new(), figures, note: note(&report) }])
 }
 
+/// What a server can do: the most of all numbers of callers, and by how many.
+async fn best(bench: &Bench, target: &Target) -> Result<(usize, Outcome)> {
+    let mut best: Option<(usize, Outcome)> = None;
+    for callers in BUSY {
+        target.load(callers, bench.options.warm_up()).await?;
+        let outcome = target.load(callers, bench.options.duration()).await?;
+        if best.as_ref().is_none_or(|(_, best)| outcome.per_second() > best.per_second()) {
+            best = Some((callers, outcome));
+        }
+    }
+    best.context("nobody asked")
+}
+
 /// Enough to try the tools, where that is all.
 fn factor(bench: &Bench) -> f64 {
     if bench.options.smoke { 2.0 } else { FACTOR }
@@ -148,3 +167,5 @@ fn note(report: &Report) -> String {
         told.into_iter().map(|(what, count)| format!("{what}: {count}")).collect();
     told.join(", ")
 }
+
+fn all_dbg(report: &Report) -> String { format!("{:?}", report.summary.all.latency_ms) }
