@@ -22,8 +22,10 @@ impl Progress {
     /// Says how long all works take.
     pub(crate) fn plan(&mut self, plan: Vec<Duration>) {
         let whole = plan.iter().sum::<Duration>().as_secs();
-        let works = if plan.len() == 1 { "one work".to_owned() } else { format!("{} works", plan.len()) };
-        let _ = writeln!(io::stderr().lock(), "{works}, about {}:{:02} min", whole / 60, whole % 60);
+        let works =
+            if plan.len() == 1 { "one work".to_owned() } else { format!("{} works", plan.len()) };
+        let _ =
+            writeln!(io::stderr().lock(), "{works}, about {}:{:02} min", whole / 60, whole % 60);
         *self = Self { plan, ..Self::default() };
     }
 

@@ -5,7 +5,10 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use remuda_comparison::{Work, report::{Chart, Table}};
+use remuda_comparison::{
+    Work,
+    report::{Chart, Table},
+};
 
 use crate::{
     arrivals,

@@ -6,7 +6,10 @@
 use std::{cell::Cell, collections::BTreeMap, time::Duration};
 
 use anyhow::Result;
-use remuda_comparison::{Work, report::{Chart, Figure, Row, Table}};
+use remuda_comparison::{
+    Work,
+    report::{Chart, Figure, Row, Table},
+};
 
 use super::burn::Pace;
 use crate::{
@@ -87,7 +90,8 @@ fn shares(table: &mut Table) {
         *most = most.max(per_second(row).unwrap_or(0.0));
     }
     for row in &mut table.rows {
-        let share = per_second(row).zip(best.get(&row.server)).map(|(now, best)| now / best * 100.0);
+        let share =
+            per_second(row).zip(best.get(&row.server)).map(|(now, best)| now / best * 100.0);
         if let Some(share) = Figure::of(share.into_iter()) {
             row.figures.insert(SHARE.to_owned(), share);
         }

@@ -6,7 +6,10 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use remuda_comparison::{Work, report::{Chart, Table}};
+use remuda_comparison::{
+    Work,
+    report::{Chart, Table},
+};
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
 use crate::{

@@ -2,13 +2,16 @@
 //!
 //! A request burns 10 ms. What a server can do is found out with as many callers as keep it busy;
 //! then requests come at ten times that rate, whatever becomes of them, from clients who give up
-//! after two seconds. Remuda and Uvicorn come twice, the second time with limits that fit, as
+//! after two seconds in all. Remuda and Uvicorn come twice, the second time with limits that fit, as
 //! whoever reads their manuals would set them; the others have none to set.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context as _, Result};
-use remuda_comparison::{Work, report::{Chart, Table}};
+use remuda_comparison::{
+    Work,
+    report::{Chart, Table},
+};
 use remuda_load::report::Report;
 
 use super::burn::Pace;
@@ -27,8 +30,9 @@ const FACTOR: f64 = 10.0;
 /// Callers that keep a server busy: which of these numbers suits it best is its own.
 const BUSY: [usize; 2] = [8, 32];
 
-/// Of clients.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Of clients: for a connection, then for the answer.
+const CONNECTION: Duration = Duration::from_millis(500);
+const ANSWER: Duration = Duration::from_millis(1500);
 
 /// Who has not answered so long after the last arrival has not recovered.
 const RECOVERY: Duration = Duration::from_secs(3);
@@ -64,12 +68,16 @@ pub(crate) async fn run(bench: &Bench, contenders: &[Contender]) -> Table {
         work: Work::Overload,
         title: "Ten times too much",
         about: format!(
-            "A request burns 10 ms. *Can do*: what {} or {} callers get, whichever is more. Then ten times as many \
-             requests arrive for some seconds, from clients who give up after {PATIENCE:?}. *Served* \
-             are those answered with 200 while others arrive, with the p99 of all that were; \
-             *refused* is another status, of all that arrived, and how soon; *given up* has no \
-             answer in time. *Afterwards*: what as many callers get right after the last arrival, of \
-             what they got before; 0 if one is still unanswered {RECOVERY:?} later. *Limited*: `{}` of Remuda, `{}` of Uvicorn.",
+            "A request burns 10 ms. *Can do*: what {} or {} callers get, whichever is more. Then ten \
+             times as many requests arrive for some seconds, from clients who wait {CONNECTION:?} for a \
+             connection and {ANSWER:?} for the answer. *Served* are those answered with 200 while \
+             others arrive, with the p99 of all that were; *refused* is another status, of all that \
+             arrived, and how soon; *given up* has no answer in time. *Afterwards*: what as many \
+             callers get right after the last arrival, of what they got before; 0 if one is still \
+             unanswered {RECOVERY:?} later. Time counts from when a request was due. *Sent late* is \
+             what of it is the load generator's, which shares the cores: a server that burns in \
+             hundreds of threads keeps it from them, so that answers come later than clients would \
+             have waited. *Limited*: `{}` of Remuda, `{}` of Uvicorn.",
             BUSY[0],
             BUSY[1],
             REMUDA_LIMITED.join(" "),
@@ -83,6 +91,7 @@ pub(crate) async fn run(bench: &Bench, contenders: &[Contender]) -> Table {
             ("refused", "refused, %", 0),
             ("refusal_ms", "p50, ms", 1),
             ("lost", "given up, %", 0),
+            ("late_ms", "sent late p99, ms", 0),
             ("after", "afterwards, %", 0),
         ],
         chart: Some(Chart::Bars(vec!["share".to_owned(), "p99_ms".to_owned()])),
@@ -100,10 +109,10 @@ async fn measure(bench: &Bench, contender: &Contender) -> Result<Vec<Sample>> {
     let mut load = arrivals::open(server.address, &path, rate, lasting);
     // Rows that end with the arrivals: what is served later says nothing of the overload.
     load.interval = Some(format!("{}ms", bench.options.duration().as_millis()));
-    load.request_timeout = Some(format!("{}ms", PATIENCE.as_millis()));
+    load.connection.timeout = Some(format!("{}ms", CONNECTION.as_millis()));
+    load.request_timeout = Some(format!("{}ms", ANSWER.as_millis()));
     load.max_in_flight = Some(MAX_IN_FLIGHT);
     let report = arrivals::send(load).await?;
-    if std::env::var_os("DBG").is_some() { eprintln!("{} lag {:?} connect {:?} lat {:?}", contender.name, report.summary.lag_ms, report.summary.connect_ms, all_dbg(&report)); }
     let after = target.load(callers, bench.options.duration());
     let after = match tokio::time::timeout(bench.options.duration() + RECOVERY, after).await {
         Ok(Ok(after)) => after.per_second() / before.per_second() * 100.0,
@@ -128,12 +137,13 @@ async fn measure(bench: &Bench, contender: &Contender) -> Result<Vec<Sample>> {
             _ => f64::NAN,
         },
         percent(lost),
+        report.summary.lag_ms.as_ref().map_or(f64::NAN, |lag| lag.p99),
         after,
     ];
     Ok(vec![Sample { case: String::new(), figures, note: note(&report) }])
 }
 
-/// What a server can do: the most of all numbers of callers, and by how many.
+/// By how many callers a server is kept the busiest, and what they get.
 async fn best(bench: &Bench, target: &Target) -> Result<(usize, Outcome)> {
     let mut best: Option<(usize, Outcome)> = None;
     for callers in BUSY {
@@ -167,5 +177,3 @@ fn note(report: &Report) -> String {
         told.into_iter().map(|(what, count)| format!("{what}: {count}")).collect();
     told.join(", ")
 }
-
-fn all_dbg(report: &Report) -> String { format!("{:?}", report.summary.all.latency_ms) }

@@ -5,7 +5,10 @@
 use std::net::SocketAddr;
 
 use anyhow::{Result, ensure};
-use remuda_comparison::{Work, report::{Chart, Table, grouped}};
+use remuda_comparison::{
+    Work,
+    report::{Chart, Table, grouped},
+};
 
 use crate::{
     bench::Bench,
@@ -31,8 +34,7 @@ const ECHOED: usize = 64 << 10;
 impl Plain {
     /// `None` for a work that is another thing.
     pub(crate) fn of(work: Work) -> Option<Self> {
-        let all =
-            [Self::Text, Self::Json, Self::Stream, Self::Echo, Self::Wait, Self::Hello];
+        let all = [Self::Text, Self::Json, Self::Stream, Self::Echo, Self::Wait, Self::Hello];
         all.into_iter().find(|plain| plain.work() == work)
     }
 

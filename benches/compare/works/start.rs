@@ -3,7 +3,10 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use remuda_comparison::{Work, report::{Chart, Table}};
+use remuda_comparison::{
+    Work,
+    report::{Chart, Table},
+};
 
 use crate::{
     bench::Bench,

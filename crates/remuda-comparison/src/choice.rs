@@ -159,7 +159,9 @@ mod tests {
         assert!(told(&["text", "hello"]).contains("hello does not"));
         assert!(told(&["--rounds", "7"]).contains("--rounds 8"));
         assert!(told(&["--only", "native"]).contains("\"remuda SDK\""));
-        assert!(parse(&["wait", "--rounds", "8", "--only", "SDK"]).unwrap().check_against().is_ok());
+        assert!(
+            parse(&["wait", "--rounds", "8", "--only", "SDK"]).unwrap().check_against().is_ok()
+        );
     }
 
     #[test]

@@ -11,7 +11,9 @@ pub enum Error {
     Write { path: PathBuf, source: io::Error },
     #[error("failed to choose servers: none of {works} is called \"{only}\"; there are {names}")]
     NoServer { works: String, only: String, names: String },
-    #[error("failed to compare: {0} does not tell two revisions apart; use text, json, stream, echo or wait")]
+    #[error(
+        "failed to compare: {0} does not tell two revisions apart; use text, json, stream, echo or wait"
+    )]
     NotPlain(&'static str),
     #[error("failed to compare: {slices} slices tell nothing; use --rounds {least} or more")]
     FewSlices { slices: u32, least: u32 },
@@ -19,6 +21,8 @@ pub enum Error {
         "failed to understand the figures: {0}; write them with `cargo xtask bench --json FILE`"
     )]
     Figures(serde_json::Error),
+    #[error("failed to render {}: {source}", path.display())]
+    Render { path: PathBuf, source: Box<Error> },
     #[error("failed to read figures of schema {found}, this is {known}; measure again")]
     Schema { found: u32, known: u32 },
     #[error("failed to write the figures: {0}")]

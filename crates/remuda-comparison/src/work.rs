@@ -97,6 +97,8 @@ impl Work {
     pub(crate) fn rounds(self) -> u32 {
         match self {
             Self::Text | Self::Hello | Self::Start | Self::Knee => 3,
+            // Its servers take ten seconds each.
+            Self::Overload => 1,
             _ => 2,
         }
     }
@@ -125,7 +127,7 @@ impl Work {
             Self::Beside => (6.0, 4.0),
             Self::Hash => (4.0, 2.0),
             Self::Hung => (3.5, 4.0),
-            Self::Overload => (4.5, 5.0),
+            Self::Overload => (4.8, 5.0),
             Self::Start => (0.7, 0.0),
             Self::Memory => (5.0, 0.0),
             Self::Reload => (7.0, 0.0),
@@ -173,8 +175,9 @@ mod tests {
     }
 
     #[test]
-    fn the_page_has_every_figure_twice() {
-        assert!(Work::usual().into_iter().all(|work| work.rounds() >= 2));
+    fn what_does_not_take_very_long_is_measured_more_than_once() {
+        let mut works = Work::usual().into_iter();
+        assert!(works.all(|work| work.rounds() >= 2 || work.time(1.0).as_secs() >= 9));
     }
 
     #[test]

@@ -36,7 +36,10 @@ impl Render {
     /// When the figures are none, the page lacks its markers, would lose something that it is
     /// not meant to lose, or cannot be written.
     pub fn run(&self) -> Result<PathBuf, Error> {
-        let report = Report::from_json(&read(&self.figures)?)?;
+        let report = Report::from_json(&read(&self.figures)?).map_err(|error| Error::Render {
+            path: self.figures.clone(),
+            source: Box::new(error),
+        })?;
         let before = read(&self.page)?;
         let folder = self.page.with_extension("");
         let name = folder.file_name().unwrap_or_default().to_string_lossy();
@@ -190,7 +193,8 @@ mod tests {
         let render = rendered(folder.path())?;
         let before = read(&render.page)?;
         fs::write(&render.figures, "{}").unwrap();
-        assert!(render.run().is_err());
+        let error = render.run().unwrap_err().to_string();
+        assert!(error.contains("run.json: failed to understand"), "{error}");
         assert_eq!(read(&render.page)?, before);
         Ok(())
     }

@@ -189,7 +189,8 @@ mod tests {
 
     #[test]
     fn charts_are_those_of_the_folder() {
-        let page = "![a: b](speed/a.svg)\n![c](other/c.svg)\n![d](speed/../e.svg)\n[f](speed/f.svg)";
+        let page =
+            "![a: b](speed/a.svg)\n![c](other/c.svg)\n![d](speed/../e.svg)\n[f](speed/f.svg)";
         assert_eq!(charts_of(page, "speed"), ["a.svg"]);
     }
 

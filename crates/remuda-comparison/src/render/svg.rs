@@ -54,7 +54,8 @@ pub(super) fn bars(table: &Table, column: &Column) -> Option<String> {
     let names = longest(&mut rows.iter().map(|(row, _)| name(row)));
     let figures = longest(&mut rows.iter().map(|(row, _)| column.show(row)));
     let room = (WIDTH - names - figures).max(BARS);
-    let mut svg = begin(table, column, names + room + figures, TITLE + BAR * rows.len() as f64 + 8.0);
+    let mut svg =
+        begin(table, column, names + room + figures, TITLE + BAR * rows.len() as f64 + 8.0);
     key(&mut svg, column, &[("own", "Remuda"), ("bar", "others")]);
     for (index, (row, value)) in rows.iter().enumerate() {
         let y = TITLE + BAR * index as f64;
@@ -276,7 +277,9 @@ mod tests {
             let (_, value) = element.split_once(&format!(" {name}=\"")).unwrap();
             value.split_once('"').unwrap().0.parse().unwrap()
         };
-        for name in ["remuda SDK", "wasmtime serve 0.2 fresh, pooling, empty cache", &"m".repeat(90)] {
+        for name in
+            ["remuda SDK", "wasmtime serve 0.2 fresh, pooling, empty cache", &"m".repeat(90)]
+        {
             report.tables[0].rows[0].server = name.to_owned();
             let svg = bars(&report.tables[0], &report.tables[0].columns[0]).unwrap();
             // It ends there.
