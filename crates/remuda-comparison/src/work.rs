@@ -122,15 +122,16 @@ impl Work {
     /// two cores, its start and end included.
     pub fn time(self, seconds: f64) -> Duration {
         let (fixed, loads) = match self {
-            Self::Text | Self::Json | Self::Hello => (0.9, 2.0),
-            Self::Stream | Self::Echo | Self::Wait => (0.9, 1.0),
-            Self::Beside => (6.0, 4.0),
+            Self::Text | Self::Json | Self::Hello => (0.7, 2.0),
+            Self::Stream | Self::Echo => (0.8, 1.0),
+            Self::Wait => (1.3, 1.0),
+            Self::Beside => (7.8, 4.0),
             Self::Hash => (4.0, 2.0),
-            Self::Hung => (3.5, 4.0),
+            Self::Hung => (1.9, 4.0),
             Self::Overload => (4.8, 5.0),
-            Self::Start => (0.7, 0.0),
-            Self::Memory => (5.0, 0.0),
-            Self::Reload => (7.0, 0.0),
+            Self::Start => (0.3, 0.0),
+            Self::Memory => (2.8, 0.0),
+            Self::Reload => (8.5, 0.0),
             Self::Knee => (1.5, 3.0),
         };
         Duration::from_secs_f64(fixed + loads * seconds)
