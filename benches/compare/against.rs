@@ -6,7 +6,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use remuda_load::{
     compare::{self, Judge},
     report::Report,
@@ -20,8 +20,7 @@ use crate::{
     works::plain::Plain,
 };
 
-/// Fewer tell nothing.
-const LEAST_SLICES: u32 = 8;
+/// Unless another number is wanted.
 const SLICES: u32 = 12;
 
 #[derive(Debug, clap::Args)]
@@ -32,10 +31,8 @@ pub(crate) struct AgainstArgs {
     /// The executable that is better or worse [default: that of the target folder]
     #[arg(long, value_name = "REMUDA")]
     after: Option<PathBuf>,
-    /// What is asked of them
-    #[arg(value_enum, default_values_t = [Plain::Text])]
-    work: Vec<Plain>,
-    /// Slices of `--seconds` that each is measured for are `--rounds` [default: 12]
+    /// Slices of `--seconds` that each is measured for are `--rounds` [default: 12], the work is
+    /// text where none is named
     #[command(flatten)]
     options: Options,
 }
@@ -49,18 +46,19 @@ struct Side {
 }
 
 pub(crate) async fn run(args: AgainstArgs) -> Result<()> {
-    let slices = args.options.rounds.unwrap_or(SLICES);
-    ensure!(
-        slices >= LEAST_SLICES,
-        "failed to compare: {slices} slices tell nothing; use --rounds {LEAST_SLICES} or more"
-    );
+    let choice = args.options.choice.clone();
+    choice.check_against()?;
+    let slices = choice.rounds.unwrap_or(SLICES);
+    let mut works: Vec<Plain> = choice.works.iter().filter_map(|work| Plain::of(*work)).collect();
+    if works.is_empty() {
+        works.push(Plain::Text);
+    }
     let after = args.after.clone().unwrap_or_else(|| args.options.binary("remuda"));
     let bench = Bench::new(args.options).await?;
     let servers = lineup::remudas(&bench);
     let servers: Vec<Contender> =
         servers.into_iter().filter(|server| server.is_wanted(&bench.options)).collect();
-    ensure!(!servers.is_empty(), "no server of Remuda is called \"{}\"", bench.options.only);
-    for work in args.work {
+    for work in works {
         for server in &servers {
             let side = |program: &PathBuf| Side {
                 contender: server.of_program(program.clone()),

@@ -5,21 +5,15 @@
 use std::{cell::RefCell, fs, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, Result};
+use remuda_comparison::{Choice, Work};
 use tempfile::TempDir;
 
 use crate::{progress::Progress, upstream::Upstream};
 
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Options {
-    /// How often each server is measured [default: 3; less for the long works]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) rounds: Option<u32>,
-    /// Seconds of load per measurement
-    #[arg(long, default_value_t = 1.0, value_parser = seconds)]
-    pub(crate) seconds: f64,
-    /// Only the servers whose name contains this
-    #[arg(long, default_value = "", hide_default_value = true)]
-    pub(crate) only: String,
+    #[command(flatten)]
+    pub(crate) choice: Choice,
     /// The `wasmtime` command, if there is one
     #[arg(long, default_value = "wasmtime", env = "WASMTIME")]
     pub(crate) wasmtime: PathBuf,
@@ -39,18 +33,10 @@ pub(crate) struct Options {
     pub(crate) smoke: bool,
 }
 
-/// More than nothing, and no more than anybody waits.
-fn seconds(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(seconds) if (0.1..=600.0).contains(&seconds) => Ok(seconds),
-        _ => Err("is to be a number of seconds from 0.1 to 600".to_owned()),
-    }
-}
-
 impl Options {
     /// How long a measurement takes.
     pub(crate) fn duration(&self) -> Duration {
-        if self.smoke { Duration::from_millis(200) } else { Duration::from_secs_f64(self.seconds) }
+        Duration::from_secs_f64(if self.smoke { 0.2 } else { self.choice.seconds() })
     }
 
     /// Load that is not measured: pools are filled, branch predictors trained.
@@ -58,8 +44,8 @@ impl Options {
         Duration::from_millis(if self.smoke { 50 } else { 300 })
     }
 
-    pub(crate) fn rounds(&self, usual: u32) -> u32 {
-        if self.smoke { 1 } else { self.rounds.unwrap_or(usual) }
+    pub(crate) fn rounds(&self, work: Work) -> u32 {
+        if self.smoke { 1 } else { self.choice.rounds(work) }
     }
 
     /// An executable of this workspace.

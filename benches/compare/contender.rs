@@ -114,7 +114,7 @@ impl Contender {
     pub(crate) fn is_wanted(&self, options: &Options) -> bool {
         let is_quick =
             self.is_own && !self.is_variant && self.workers.is_none_or(|workers| workers == 1);
-        self.name.contains(&options.only) && (is_quick || !options.smoke)
+        options.choice.is_wanted(&self.name) && (is_quick || !options.smoke)
     }
 
     /// Why it cannot be started, if it is not installed.

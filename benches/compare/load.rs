@@ -30,6 +30,9 @@ const PIECE: usize = 64 * 1024;
 /// Bytes at the end of a response that tell whether it is the usual one.
 const END: usize = 8;
 
+/// Requests from which on the slowest thousandth of them is more than a handful.
+pub(crate) const ENOUGH: usize = 10_000;
+
 /// Of a client whose request failed.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -60,6 +63,11 @@ impl Outcome {
 
     pub(crate) fn millis(&self, part: f64) -> f64 {
         self.percentile(part) / 1e3
+    }
+
+    /// p99.9 in milliseconds; no number where that would be one of a handful.
+    pub(crate) fn thousandth(&self) -> f64 {
+        if self.latencies_micros.len() < ENOUGH { f64::NAN } else { self.millis(0.999) }
     }
 
     pub(crate) fn per_second(&self) -> f64 {

@@ -4,57 +4,24 @@
 
 use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
-use serde::{Deserialize, Serialize};
+use remuda_comparison::machine::Machine;
 
 use crate::bench::Options;
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Machine {
-    pub(crate) cpu: String,
-    pub(crate) cores: usize,
-    pub(crate) memory_mib: u64,
-    pub(crate) kernel: String,
-    /// Of this checkout; with `+` when something had been changed in it.
-    pub(crate) commit: String,
-    /// By the name of what has it.
-    pub(crate) versions: BTreeMap<String, String>,
-}
-
-impl Machine {
-    pub(crate) fn this(options: &Options) -> Self {
-        let cpuinfo = read("/proc/cpuinfo");
-        let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name"));
-        let model = model.and_then(|line| line.split_once(':')).map(|(_, model)| model.trim());
-        let meminfo = read("/proc/meminfo");
-        let total = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"));
-        let total = total.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-        Self {
-            cpu: model.unwrap_or(std::env::consts::ARCH).to_owned(),
-            cores: std::thread::available_parallelism().map_or(1, usize::from),
-            memory_mib: total.unwrap_or(0) / 1024,
-            kernel: format!("Linux {}", read("/proc/sys/kernel/osrelease").trim()),
-            commit: commit(),
-            versions: versions(options),
-        }
-    }
-
-    /// In one sentence.
-    pub(crate) fn sentence(&self) -> String {
-        let Self { cpu, cores, memory_mib, kernel, .. } = self;
-        format!("{cpu}, {cores} cores, {:.1} GiB, {kernel}", *memory_mib as f64 / 1024.0)
-    }
-
-    #[cfg(test)]
-    pub(crate) fn for_tests() -> Self {
-        Self {
-            cpu: "A processor".to_owned(),
-            cores: 2,
-            memory_mib: 4096,
-            kernel: "Linux 6".to_owned(),
-            commit: "abc".to_owned(),
-            versions: BTreeMap::from([("hyper".to_owned(), "1.0".to_owned())]),
-        }
+pub(crate) fn this(options: &Options) -> Machine {
+    let cpuinfo = read("/proc/cpuinfo");
+    let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name"));
+    let model = model.and_then(|line| line.split_once(':')).map(|(_, model)| model.trim());
+    let meminfo = read("/proc/meminfo");
+    let total = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+    let total = total.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    Machine {
+        cpu: model.unwrap_or(std::env::consts::ARCH).to_owned(),
+        cores: std::thread::available_parallelism().map_or(1, usize::from),
+        memory_mib: total.unwrap_or(0) / 1024,
+        kernel: format!("Linux {}", read("/proc/sys/kernel/osrelease").trim()),
+        commit: commit(),
+        versions: versions(options),
     }
 }
 

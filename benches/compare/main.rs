@@ -1,8 +1,7 @@
 //! The same work for several servers, side by side in one run.
 //!
 //! Purpose: a figure is only worth something beside another one from the same minutes on
-//! the same machine. Each round starts every server in turn, gives it a [work](works::Work) over
-//! loopback, and reads from /proc what all its processes spent. Told are the medians of all
+//! the same machine. Each round starts every server in turn, gives it a [work](works) over loopback, and reads from /proc what all its processes spent. Told are the medians of all
 //! rounds, on the terminal, as JSON and as docs/performance.md. What is not installed is named
 //! as skipped. Invariant: whatever was started has ended when this ends, Ctrl-C included.
 //!
@@ -11,7 +10,6 @@
 //! ```text
 //! cargo xtask bench                       # builds all it takes, then
 //! target/release/compare run text knee    # only these works
-//! target/release/compare render target/bench/figures.json
 //! ```
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the tables are its purpose")]
@@ -27,10 +25,7 @@ mod machine;
 mod print;
 mod processes;
 mod progress;
-mod render;
-mod report;
 mod rounds;
-mod smoke;
 mod upstream;
 mod works;
 
@@ -40,11 +35,12 @@ use anyhow::{Context as _, Result, bail};
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::{
-    bench::{Bench, Options},
-    report::Report,
-    works::Work,
+use remuda_comparison::{
+    report::{self, Report},
+    smoke,
 };
+
+use crate::bench::{Bench, Options};
 
 /// Compares servers side by side
 #[derive(Debug, Parser)]
@@ -58,23 +54,15 @@ struct Args {
 enum Mode {
     /// Measure, and print a table for each work
     Run(RunArgs),
-    /// Write docs/performance.md and its charts from what a run has written
-    ///
-    /// What stands between the markers `begin: rendered` and `end: rendered` is replaced; all
-    /// else on the page is written by hand and stays.
-    Render(render::RenderArgs),
     /// Two builds of Remuda in turn, and whether the second is better or worse
     Against(against::AgainstArgs),
 }
 
 #[derive(Debug, clap::Args)]
 struct RunArgs {
-    /// Only these works [default: all but hello and hash]
-    #[arg(value_enum)]
-    work: Vec<Work>,
     #[command(flatten)]
     options: Options,
-    /// Write all figures to this file, as `render` reads them
+    /// Write all figures to this file, as `cargo xtask bench --render` reads them
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 }
@@ -99,7 +87,6 @@ async fn main() -> ExitCode {
 async fn run(mode: Mode) -> Result<()> {
     match mode {
         Mode::Run(args) => measure(args).await,
-        Mode::Render(args) => render::run(&args),
         Mode::Against(args) => against::run(args).await,
     }
 }
@@ -114,24 +101,25 @@ async fn interrupted() -> Result<()> {
 }
 
 async fn measure(args: RunArgs) -> Result<()> {
+    args.options.choice.check()?;
     if let Some(json) = &args.json {
         // Better now than when all is measured.
-        let folder = json.parent().filter(|folder| !folder.as_os_str().is_empty());
-        folder
-            .map_or(Ok(()), fs::create_dir_all)
-            .and_then(|()| fs::OpenOptions::new().create(true).append(true).open(json).map(|_| ()))
-            .with_context(|| format!("failed to open {}; choose another --json", json.display()))?;
+        report::prepare(json)?;
     }
     let is_smoke = args.options.smoke;
     let bench = Bench::new(args.options).await?;
-    let works = if args.work.is_empty() { Work::usual() } else { args.work };
-    let mut report = Report::new(&bench);
-    for work in works {
-        let table = work.run(&bench).await?;
-        if table.rows.is_empty() && table.absent.is_empty() && !is_smoke {
-            // No server of that name does this work.
-            continue;
+    let mut planned = Vec::new();
+    for work in bench.options.choice.works() {
+        let contenders = works::contenders(work, &bench)?;
+        if is_smoke || contenders.iter().any(|contender| contender.is_wanted(&bench.options)) {
+            planned.push((work, contenders));
         }
+    }
+    let times = planned.iter().map(|(work, contenders)| works::time(*work, &bench, contenders));
+    bench.progress.borrow_mut().plan(times.collect());
+    let mut report = Report::new(machine::this(&bench.options), command(&bench.options));
+    for (work, contenders) in planned {
+        let table = works::run(work, &bench, &contenders).await;
         print::table(&table);
         report.tables.push(table);
     }
@@ -139,5 +127,19 @@ async fn measure(args: RunArgs) -> Result<()> {
         fs::write(json, report.to_json()?)
             .with_context(|| format!("failed to write {}", json.display()))?;
     }
-    if is_smoke { smoke::check(&report) } else { Ok(()) }
+    if is_smoke {
+        smoke::check(&report)?;
+    }
+    Ok(())
+}
+
+/// What repeats this run, as one types it.
+fn command(options: &Options) -> String {
+    let mut words = vec!["cargo xtask bench".to_owned()];
+    if options.smoke {
+        words.push("--smoke".to_owned());
+    }
+    let args = options.choice.args().into_iter();
+    words.extend(args.map(|arg| if arg.contains(' ') { format!("'{arg}'") } else { arg }));
+    words.join(" ")
 }

@@ -1,9 +1,9 @@
 //! A table on the terminal.
 
-use crate::report::Table;
+use remuda_comparison::report::Table;
 
 pub(crate) fn table(table: &Table) {
-    println!("\n{}, {} rounds of {} s", table.title, table.rounds, table.seconds);
+    println!("\n{}, rounds: {}", table.title, table.rounds);
     let has_cases = table.rows.iter().any(|row| !row.case.is_empty());
     let mut lines = vec![vec!["server".to_owned()]];
     if has_cases {

@@ -4,26 +4,27 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
-use crate::{
-    bench::Bench,
-    contender::Contender,
-    report::{Absent, Chart, Column, Figure, Row, Table},
+use remuda_comparison::{
+    Work,
+    report::{Absent, Better, Chart, Column, Figure, Row, Table},
 };
+
+use crate::{bench::Bench, contender::Contender};
 
 /// What nothing takes that goes on.
 const LONGEST: Duration = Duration::from_secs(60);
 
 /// What is told of a work.
 pub(crate) struct Head {
-    pub(crate) work: &'static str,
+    pub(crate) work: Work,
     pub(crate) title: &'static str,
     /// What is done and how to read the figures, as Markdown.
     pub(crate) about: String,
     /// Key, title, digits after the point.
     pub(crate) columns: &'static [(&'static str, &'static str, usize)],
     pub(crate) chart: Option<Chart>,
-    /// Rounds when nobody wants another number.
-    pub(crate) rounds: u32,
+    /// Of what is drawn, those of which more is better; of the others it is less.
+    pub(crate) more: &'static [&'static str],
 }
 
 /// What one measurement found of a case; a figure that there is not is not a number.
@@ -57,8 +58,8 @@ pub(crate) async fn table(
             }
         }
     }
-    let rounds = bench.options.rounds(head.rounds);
-    bench.progress.borrow_mut().begin(head.work, chosen.len() * rounds as usize);
+    let rounds = bench.options.rounds(head.work);
+    bench.progress.borrow_mut().begin(head.work.name(), chosen.len() * rounds as usize);
     for _ in 0..rounds {
         for (contender, samples) in &mut chosen {
             // What has failed once would take as long again, and fail.
@@ -77,18 +78,32 @@ pub(crate) async fn table(
         }
     }
     bench.progress.borrow().end();
+    let columns = head.columns.iter().map(|column| drawn(Column::new(*column), &head)).collect();
     let rows = chosen.iter().flat_map(|(contender, samples)| rows(&contender.name, samples, &head));
     Table {
         rows: rows.collect(),
-        work: head.work.to_owned(),
+        work: head.work.name().to_owned(),
         title: head.title.to_owned(),
         about: head.about,
-        columns: head.columns.iter().map(|column| Column::new(*column)).collect(),
-        chart: head.chart,
+        columns,
         rounds,
-        seconds: bench.options.duration().as_secs_f64(),
+        seconds: if head.work.is_timed() { bench.options.duration().as_secs_f64() } else { 0.0 },
         absent,
+        chart: head.chart,
     }
+}
+
+/// The column, with what is good of it if it is drawn.
+fn drawn(mut column: Column, head: &Head) -> Column {
+    let keys = match &head.chart {
+        Some(Chart::Bars(keys) | Chart::Lines { columns: keys, .. }) => keys.as_slice(),
+        None => &[],
+    };
+    if keys.contains(&column.key) {
+        let is_more = head.more.contains(&column.key.as_str());
+        column.better = Some(if is_more { Better::More } else { Better::Less });
+    }
+    column
 }
 
 /// A server that answers nobody must not hold up all others.

@@ -7,6 +7,10 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use remuda_comparison::{
+    Work,
+    report::{Chart, Table},
+};
 
 use super::burn::{self, Pace};
 use crate::{
@@ -14,7 +18,6 @@ use crate::{
     contender::{Contender, Running},
     lineup,
     load::{Outcome, Target, ask_once},
-    report::{Chart, Table},
     rounds::{self, Head, Sample},
 };
 
@@ -30,12 +33,12 @@ const JOB: Duration = Duration::from_millis(20);
 const JOBS: usize = 3;
 
 const COLUMNS: &[(&str, &str, usize)] = &[
-    ("quiet", "quiet /s", 0),
-    ("quiet_p99_ms", "p99 ms", 2),
-    ("beside", "beside /s", 1),
-    ("beside_p50_ms", "p50 ms", 2),
-    ("beside_p99_ms", "p99 ms", 2),
-    ("kept", "kept %", 0),
+    ("quiet", "quiet, /s", 0),
+    ("quiet_p99_ms", "p99, ms", 2),
+    ("beside", "beside, /s", 1),
+    ("beside_p50_ms", "p50, ms", 2),
+    ("beside_p99_ms", "p99, ms", 2),
+    ("kept", "kept, %", 0),
     ("errors", "errors", 0),
 ];
 
@@ -46,7 +49,7 @@ struct Asked {
     short: String,
 }
 
-pub(crate) async fn run(bench: &Bench) -> Result<Table> {
+pub(crate) fn contenders(bench: &Bench) -> Result<Vec<Contender>> {
     let routes: [(&str, &str); 2] = [("/", ""), ("/burn", "")];
     let reuse = "instances = { mode = \"reuse\" }";
     let mut contenders = vec![
@@ -63,14 +66,18 @@ pub(crate) async fn run(bench: &Bench) -> Result<Table> {
     ];
     contenders.extend(lineup::wasmtimes(bench).into_iter().skip(1));
     contenders.extend(lineup::pythons(bench));
+    Ok(contenders)
+}
+
+pub(crate) async fn run(bench: &Bench, contenders: &[Contender]) -> Table {
     let head = head(
-        "beside",
+        Work::Beside,
         "Beside guests that burn",
         "Four callers ask for something that burns half a second, again and again; four connections \
          to a route that answers at once, and to one that waits 50 ms for its upstream. *job*: \
          something on the route that burns which takes 20 ms while it is quiet.",
     );
-    Ok(rounds::table(bench, head, &contenders, async |contender| {
+    rounds::table(bench, head, contenders, async |contender| {
         let server = contender.start(bench).await?;
         let pace = Pace::of(server.address).await?;
         let asked = Asked {
@@ -83,11 +90,11 @@ pub(crate) async fn run(bench: &Bench) -> Result<Table> {
         };
         measure(bench, &server, &asked).await
     })
-    .await)
+    .await
 }
 
 /// The same with work as applications have it.
-pub(crate) async fn run_hashes(bench: &Bench) -> Result<Table> {
+pub(crate) fn hash_contenders(bench: &Bench) -> Result<Vec<Contender>> {
     let mut contenders: Vec<Contender> = Vec::new();
     for executor in ["auto", "blocking", "async"] {
         let settings = format!("executor = \"{executor}\"");
@@ -96,13 +103,17 @@ pub(crate) async fn run_hashes(bench: &Bench) -> Result<Table> {
         contenders.push(lineup::routed(bench, &name, "cpu.wasm", &routes)?);
     }
     contenders.push(lineup::wasmtime(bench, "wasmtime serve 0.3 reused", "cpu.wasm", &[]));
+    Ok(contenders)
+}
+
+pub(crate) async fn run_hashes(bench: &Bench, contenders: &[Contender]) -> Table {
     let head = head(
-        "hash",
+        Work::Hash,
         "Beside password hashes",
         "Four callers have passwords hashed (Argon2id, 19 MiB, two passes), by each of Remuda's \
          executors; four connections to a route that answers at once. *job*: a hash of one pass.",
     );
-    Ok(rounds::table(bench, head, &contenders, async |contender| {
+    rounds::table(bench, head, contenders, async |contender| {
         let server = contender.start(bench).await?;
         let asked = Asked {
             measured: vec![("text", "/".to_owned())],
@@ -111,17 +122,17 @@ pub(crate) async fn run_hashes(bench: &Bench) -> Result<Table> {
         };
         measure(bench, &server, &asked).await
     })
-    .await)
+    .await
 }
 
-fn head(work: &'static str, title: &'static str, about: &str) -> Head {
+fn head(work: Work, title: &'static str, about: &str) -> Head {
     Head {
         work,
         title,
         about: about.to_owned(),
         columns: COLUMNS,
         chart: Some(Chart::Bars(vec!["kept".to_owned()])),
-        rounds: 1,
+        more: &["kept"],
     }
 }
 

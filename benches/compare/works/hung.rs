@@ -5,14 +5,16 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use remuda_comparison::{
+    Work,
+    report::{Chart, Table},
+};
 
 use crate::{
     arrivals,
     bench::Bench,
     contender::Contender,
-    lineup,
     load::Target,
-    report::{Chart, Table},
     rounds::{self, Head, Sample},
 };
 
@@ -23,9 +25,9 @@ const WAITING: usize = 50;
 /// Keep-alive connections to the route that is measured.
 const CONNECTIONS: usize = 8;
 
-pub(crate) async fn run(bench: &Bench) -> Result<Table> {
+pub(crate) async fn run(bench: &Bench, contenders: &[Contender]) -> Table {
     let head = Head {
-        work: "hung",
+        work: Work::Hung,
         title: "One hung upstream",
         about: format!(
             "{RATE} requests a second to a route whose upstream accepts and never answers; \
@@ -33,22 +35,21 @@ pub(crate) async fn run(bench: &Bench) -> Result<Table> {
              for another upstream. *Waiting* are the requests that hang at the end."
         ),
         columns: &[
-            ("quiet", "quiet /s", 0),
-            ("quiet_p99_ms", "p99 ms", 2),
-            ("beside", "beside /s", 0),
-            ("beside_p99_ms", "p99 ms", 2),
-            ("kept", "kept %", 0),
+            ("quiet", "quiet, /s", 0),
+            ("quiet_p99_ms", "p99, ms", 2),
+            ("beside", "beside, /s", 0),
+            ("beside_p99_ms", "p99, ms", 2),
+            ("kept", "kept, %", 0),
             ("waiting", "waiting", 0),
             ("errors", "errors", 0),
         ],
         chart: Some(Chart::Bars(vec!["kept".to_owned()])),
-        rounds: 1,
+        more: &["kept"],
     };
-    let contenders = lineup::few(bench);
-    Ok(rounds::table(bench, head, &contenders, async |contender| {
+    rounds::table(bench, head, contenders, async |contender| {
         measure(bench, contender).await //
     })
-    .await)
+    .await
 }
 
 async fn measure(bench: &Bench, contender: &Contender) -> Result<Vec<Sample>> {

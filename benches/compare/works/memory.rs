@@ -6,15 +6,17 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use remuda_comparison::{
+    Work,
+    report::{Chart, Table},
+};
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
 use crate::{
     bench::Bench,
     contender::{Contender, Running},
-    lineup,
     load::ask_once,
     processes,
-    report::{Chart, Table},
     rounds::{self, Head, Sample},
 };
 
@@ -26,10 +28,10 @@ const PAUSE: Duration = Duration::from_millis(300);
 const SETTLED: f64 = 0.005;
 const LOOKS: usize = 10;
 
-pub(crate) async fn run(bench: &Bench) -> Table {
+pub(crate) async fn run(bench: &Bench, contenders: &[Contender]) -> Table {
     let waiting = waiting(bench);
     let head = Head {
-        work: "memory",
+        work: Work::Memory,
         title: "Memory",
         about: format!(
             "PSS of all processes after one request: with one worker, with {WORKERS}, and what one \
@@ -39,16 +41,15 @@ pub(crate) async fn run(bench: &Bench) -> Table {
             waiting.div_ceil(16)
         ),
         columns: &[
-            ("idle_mib", "idle MiB", 1),
-            ("more_mib", "with 4 workers MiB", 1),
-            ("worker_mib", "one more worker MiB", 1),
-            ("request_kib", "per waiting request KiB", 1),
+            ("idle_mib", "idle, MiB", 1),
+            ("more_mib", "with 4 workers, MiB", 1),
+            ("worker_mib", "one more worker, MiB", 1),
+            ("request_kib", "per waiting request, KiB", 1),
         ],
         chart: Some(Chart::Bars(vec!["worker_mib".to_owned(), "request_kib".to_owned()])),
-        rounds: 1,
+        more: &[],
     };
-    let contenders = lineup::few(bench);
-    rounds::table(bench, head, &contenders, async |contender| {
+    rounds::table(bench, head, contenders, async |contender| {
         measure(bench, contender, waiting).await //
     })
     .await

@@ -13,72 +13,81 @@ pub(crate) mod plain;
 mod reload;
 mod start;
 
+use std::time::Duration;
+
 use anyhow::Result;
-use clap::ValueEnum;
 use plain::Plain;
+use remuda_comparison::{Work, report::Table};
 
-use crate::{bench::Bench, report::Table};
+use crate::{bench::Bench, contender::Contender, lineup};
 
-/// What is asked of servers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Work {
-    /// 14 bytes of text, 32 connections
-    Text,
-    /// 10 KiB of JSON made for each request, 32 connections
-    Json,
-    /// 1 MiB in pieces of 64 KiB, 8 connections
-    Stream,
-    /// 64 KiB there and back, 16 connections
-    Echo,
-    /// An upstream that takes 50 ms, 200 connections
-    Wait,
-    /// Routes beside guests that burn
-    Beside,
-    /// Routes beside one whose upstream never answers
-    Hung,
-    /// Ten times what a server can do, and whether it recovers
-    Overload,
-    /// From the start of a server to its first answer
-    Start,
-    /// What workers and waiting requests take
-    Memory,
-    /// Reloads while requests come
-    Reload,
-    /// Throughput and latency of Remuda over its number of workers
-    Knee,
-    /// As text, with components that do nothing else
-    Hello,
-    /// Routes beside password hashes, by each of Remuda's executors
-    Hash,
+/// Who does a work, in the order in which they are measured.
+///
+/// # Errors
+/// When one of them cannot even be described.
+pub(crate) fn contenders(work: Work, bench: &Bench) -> Result<Vec<Contender>> {
+    Ok(match work {
+        Work::Text | Work::Json | Work::Stream | Work::Echo | Work::Wait => lineup::all(bench),
+        Work::Hello => lineup::hellos(bench),
+        Work::Beside => beside::contenders(bench)?,
+        Work::Hash => beside::hash_contenders(bench)?,
+        Work::Hung | Work::Memory => lineup::few(bench),
+        Work::Overload => overload::contenders(bench),
+        Work::Start => start::contenders(bench),
+        Work::Reload => reload::contenders(bench),
+        Work::Knee => knee::contenders(bench),
+    })
 }
 
-impl Work {
-    /// What is measured when nothing else is said: all but variants of others.
-    pub(crate) fn usual() -> Vec<Self> {
-        let variants = [Self::Hello, Self::Hash];
-        Self::value_variants().iter().copied().filter(|work| !variants.contains(work)).collect()
+/// Measures them; one that fails is told in the table.
+pub(crate) async fn run(work: Work, bench: &Bench, contenders: &[Contender]) -> Table {
+    match work {
+        Work::Text => plain::run(bench, Plain::Text, contenders).await,
+        Work::Json => plain::run(bench, Plain::Json, contenders).await,
+        Work::Stream => plain::run(bench, Plain::Stream, contenders).await,
+        Work::Echo => plain::run(bench, Plain::Echo, contenders).await,
+        Work::Wait => plain::run(bench, Plain::Wait, contenders).await,
+        Work::Hello => plain::run(bench, Plain::Hello, contenders).await,
+        Work::Beside => beside::run(bench, contenders).await,
+        Work::Hash => beside::run_hashes(bench, contenders).await,
+        Work::Hung => hung::run(bench, contenders).await,
+        Work::Overload => overload::run(bench, contenders).await,
+        Work::Start => start::run(bench, contenders).await,
+        Work::Memory => memory::run(bench, contenders).await,
+        Work::Reload => reload::run(bench, contenders).await,
+        Work::Knee => knee::run(bench, contenders).await,
+    }
+}
+
+/// How long all rounds of a work take, if each takes what it is known to take.
+pub(crate) fn time(work: Work, bench: &Bench, contenders: &[Contender]) -> Duration {
+    let options = &bench.options;
+    let there = contenders.iter().filter(|it| it.is_wanted(options) && it.missing().is_none());
+    work.time(options.duration().as_secs_f64()) * options.rounds(work) * there.count() as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Parser, ValueEnum as _};
+
+    use super::*;
+    use crate::bench::Options;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: Options,
     }
 
-    /// Measures it.
-    ///
-    /// # Errors
-    /// When no contender can even be described; one that fails is told in the table.
-    pub(crate) async fn run(self, bench: &Bench) -> Result<Table> {
-        Ok(match self {
-            Self::Text => plain::run(bench, Plain::Text).await,
-            Self::Json => plain::run(bench, Plain::Json).await,
-            Self::Stream => plain::run(bench, Plain::Stream).await,
-            Self::Echo => plain::run(bench, Plain::Echo).await,
-            Self::Wait => plain::run(bench, Plain::Wait).await,
-            Self::Hello => plain::run(bench, Plain::Hello).await,
-            Self::Beside => beside::run(bench).await?,
-            Self::Hash => beside::run_hashes(bench).await?,
-            Self::Hung => hung::run(bench).await?,
-            Self::Overload => overload::run(bench).await,
-            Self::Start => start::run(bench).await,
-            Self::Memory => memory::run(bench).await,
-            Self::Reload => reload::run(bench).await,
-            Self::Knee => knee::run(bench).await,
-        })
+    /// `cargo xtask bench` refuses names by a list of its own, before anything is built.
+    #[tokio::test]
+    async fn servers_are_called_what_they_are_said_to_be() -> Result<()> {
+        let bench = Bench::new(Line::try_parse_from(["compare"])?.options).await?;
+        for work in Work::value_variants() {
+            let contenders = contenders(*work, &bench)?;
+            let names: Vec<String> = contenders.into_iter().map(|it| it.name).collect();
+            assert_eq!(names, work.servers(), "{work:?}");
+        }
+        Ok(())
     }
 }

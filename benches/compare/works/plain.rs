@@ -5,26 +5,26 @@
 use std::net::SocketAddr;
 
 use anyhow::{Result, ensure};
-use clap::ValueEnum;
+use remuda_comparison::{
+    Work,
+    report::{Chart, Table, grouped},
+};
 
 use crate::{
     bench::Bench,
     contender::{Contender, Running},
-    lineup,
-    load::{Outcome, Target},
+    load::{self, Outcome, Target},
     processes,
-    report::{Chart, Table},
     rounds::{self, Head, Sample},
 };
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Plain {
     Text,
     Json,
     Stream,
     Echo,
     Wait,
-    #[value(skip)]
     Hello,
 }
 
@@ -32,15 +32,25 @@ pub(crate) enum Plain {
 const ECHOED: usize = 64 << 10;
 
 impl Plain {
-    pub(crate) fn name(self) -> &'static str {
+    /// `None` for a work that is another thing.
+    pub(crate) fn of(work: Work) -> Option<Self> {
+        let all = [Self::Text, Self::Json, Self::Stream, Self::Echo, Self::Wait, Self::Hello];
+        all.into_iter().find(|plain| plain.work() == work)
+    }
+
+    fn work(self) -> Work {
         match self {
-            Self::Text => "text",
-            Self::Json => "json",
-            Self::Stream => "stream",
-            Self::Echo => "echo",
-            Self::Wait => "wait",
-            Self::Hello => "hello",
+            Self::Text => Work::Text,
+            Self::Json => Work::Json,
+            Self::Stream => Work::Stream,
+            Self::Echo => Work::Echo,
+            Self::Wait => Work::Wait,
+            Self::Hello => Work::Hello,
         }
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        self.work().name()
     }
 
     fn title(self) -> &'static str {
@@ -60,14 +70,6 @@ impl Plain {
             Self::Stream => 8,
             Self::Echo => 16,
             Self::Wait => 200,
-        }
-    }
-
-    /// As many as their figures are looked at.
-    fn rounds(self) -> u32 {
-        match self {
-            Self::Stream | Self::Echo => 2,
-            Self::Text | Self::Json | Self::Wait | Self::Hello => 3,
         }
     }
 
@@ -110,14 +112,14 @@ impl Plain {
 }
 
 const COLUMNS: [(&str, &str, usize); 8] = [
-    ("cpu_us", "CPU µs per request", 1),
+    ("cpu_us", "CPU per request, µs", 1),
     ("per_second", "requests/s", 0),
-    ("p50_ms", "p50 ms", 2),
-    ("p99_ms", "p99 ms", 2),
-    ("p999_ms", "p99.9 ms", 2),
+    ("p50_ms", "p50, ms", 2),
+    ("p99_ms", "p99, ms", 2),
+    ("p999_ms", "p99.9, ms", 2),
     ("errors", "errors", 0),
-    ("pss_mib", "PSS MiB", 1),
-    ("awake_us", "CPU µs, client awake", 1),
+    ("pss_mib", "PSS, MiB", 1),
+    ("awake_us", "CPU, client awake, µs", 1),
 ];
 
 /// What the last column is.
@@ -125,21 +127,22 @@ const AWAKE: &str = " *Client awake* is CPU per request once more, with a load g
     never sleeps: a server that is slower than its client otherwise pays for waking it with most \
     answers, which a client on another machine would not cost it.";
 
-pub(crate) async fn run(bench: &Bench, work: Plain) -> Table {
-    let contenders = if work == Plain::Hello { lineup::hellos(bench) } else { lineup::all(bench) };
+pub(crate) async fn run(bench: &Bench, work: Plain, contenders: &[Contender]) -> Table {
     let head = Head {
-        work: work.name(),
+        work: work.work(),
         title: work.title(),
         about: format!(
-            "{} keep-alive connections, one request at a time on each.{}",
+            "{} keep-alive connections, one request at a time on each; p99.9 only of {} requests and \
+             more.{}",
             work.connections(),
+            grouped(load::ENOUGH as f64, 0),
             if work.is_short() { AWAKE } else { "" }
         ),
         columns: if work.is_short() { &COLUMNS } else { &COLUMNS[..COLUMNS.len() - 1] },
         chart: Some(Chart::Bars(vec!["cpu_us".to_owned()])),
-        rounds: work.rounds(),
+        more: &[],
     };
-    rounds::table(bench, head, &contenders, async |contender| {
+    rounds::table(bench, head, contenders, async |contender| {
         measure(bench, contender, work).await //
     })
     .await
@@ -157,7 +160,7 @@ async fn measure(bench: &Bench, contender: &Contender, work: Plain) -> Result<Ve
         outcome.per_second(),
         outcome.millis(0.50),
         outcome.millis(0.99),
-        outcome.millis(0.999),
+        outcome.thousandth(),
         outcome.errors as f64,
         memory / 1024.0,
     ];

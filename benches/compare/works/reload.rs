@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
+use remuda_comparison::{Work, report::Table};
 use rustix::process::Signal;
 
 use crate::{
@@ -13,12 +14,12 @@ use crate::{
     bench::Bench,
     contender::{Contender, Running},
     lineup, processes,
-    report::Table,
     rounds::{self, Head, Sample},
 };
 
 const RATE: f64 = 300.0;
 const RELOADS: usize = 3;
+const WORKERS: usize = 2;
 
 /// Longest time until all processes of before have gone.
 const LONGEST: Duration = Duration::from_secs(15);
@@ -26,9 +27,19 @@ const LONGEST: Duration = Duration::from_secs(15);
 /// From one look at the processes to the next.
 const PAUSE: Duration = Duration::from_millis(20);
 
-pub(crate) async fn run(bench: &Bench) -> Table {
+pub(crate) fn contenders(bench: &Bench) -> Vec<Contender> {
+    let servers = lineup::remudas(bench).into_iter().chain(lineup::pythons(bench));
+    let servers = servers.filter(|server| server.name != "remuda 0.2 reused");
+    // A smoke test takes what it is given.
+    if bench.options.smoke {
+        return servers.collect();
+    }
+    servers.filter_map(|server| server.of_workers(WORKERS)).collect()
+}
+
+pub(crate) async fn run(bench: &Bench, contenders: &[Contender]) -> Table {
     let head = Head {
-        work: "reload",
+        work: Work::Reload,
         title: "Reloads under load",
         about: format!(
             "Two workers, {RATE} requests a second on keep-alive connections, and `SIGHUP` {RELOADS} \
@@ -38,21 +49,14 @@ pub(crate) async fn run(bench: &Bench) -> Table {
         columns: &[
             ("failed", "failed", 0),
             ("requests", "requests", 0),
-            ("p99_ms", "p99 ms", 2),
-            ("max_ms", "slowest ms", 1),
-            ("reload_ms", "one takes ms", 0),
+            ("p99_ms", "p99, ms", 2),
+            ("max_ms", "slowest, ms", 1),
+            ("reload_ms", "one takes, ms", 0),
         ],
         chart: None,
-        rounds: 1,
+        more: &[],
     };
-    let servers = lineup::remudas(bench).into_iter().chain(lineup::pythons(bench));
-    // A smoke test takes what it is given.
-    let workers = if bench.options.smoke { 1 } else { 2 };
-    let servers = servers.filter(|server| server.name != "remuda 0.2 reused");
-    let contenders: Vec<Contender> = servers
-        .filter_map(|server| if workers == 1 { Some(server) } else { server.of_workers(workers) })
-        .collect();
-    rounds::table(bench, head, &contenders, async |contender| measure(bench, contender).await).await
+    rounds::table(bench, head, contenders, async |contender| measure(bench, contender).await).await
 }
 
 async fn measure(bench: &Bench, contender: &Contender) -> Result<Vec<Sample>> {

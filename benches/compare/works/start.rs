@@ -3,20 +3,23 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use remuda_comparison::{
+    Work,
+    report::{Chart, Table},
+};
 
 use crate::{
     bench::Bench,
     contender::Contender,
     lineup,
     load::ask_once,
-    report::{Chart, Table},
     rounds::{self, Head, Sample},
 };
 
 /// Longest time to the first answer.
 const LONGEST: Duration = Duration::from_secs(60);
 
-pub(crate) async fn run(bench: &Bench) -> Table {
+pub(crate) fn contenders(bench: &Bench) -> Vec<Contender> {
     let mut contenders = vec![lineup::native(bench)];
     for server in lineup::remudas(bench) {
         if server.name != "remuda 0.2 reused" {
@@ -26,8 +29,12 @@ pub(crate) async fn run(bench: &Bench) -> Table {
     contenders.extend(lineup::uncached_wasmtimes(bench));
     contenders.extend(lineup::wasmtimes(bench).into_iter().skip(1));
     contenders.extend(lineup::pythons(bench));
+    contenders
+}
+
+pub(crate) async fn run(bench: &Bench, contenders: &[Contender]) -> Table {
     let head = Head {
-        work: "start",
+        work: Work::Start,
         title: "From start to first answer",
         about: "Until a connection is accepted, and until the first request is answered, both from \
                 the moment the process is started; then what the first and the second request took, \
@@ -35,15 +42,15 @@ pub(crate) async fn run(bench: &Bench) -> Table {
                 starts of Remuda and `wasmtime serve` find it compiled."
             .to_owned(),
         columns: &[
-            ("first_ms", "first answer ms", 0),
-            ("accepts_ms", "accepts ms", 0),
-            ("request_ms", "first request ms", 2),
-            ("second_ms", "second ms", 2),
+            ("first_ms", "first answer, ms", 0),
+            ("accepts_ms", "accepts, ms", 0),
+            ("request_ms", "first request, ms", 2),
+            ("second_ms", "second, ms", 2),
         ],
         chart: Some(Chart::Bars(vec!["first_ms".to_owned()])),
-        rounds: 3,
+        more: &[],
     };
-    rounds::table(bench, head, &contenders, async |contender| measure(bench, contender).await).await
+    rounds::table(bench, head, contenders, async |contender| measure(bench, contender).await).await
 }
 
 async fn measure(bench: &Bench, contender: &Contender) -> Result<Vec<Sample>> {

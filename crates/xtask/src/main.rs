@@ -69,7 +69,7 @@ enum Command {
     /// Compare Remuda with native hyper, wasmtime serve and Python's servers
     ///
     /// Builds guests and server, installs Python's servers from PyPI into target/peers, and measures
-    /// all in turn; a quarter of an hour. Tables go to the terminal, all figures to
+    /// all in turn; not half an hour. Tables go to the terminal, all figures to
     /// target/bench/figures.json, from which `--render` writes docs/performance.md. The engine alone
     /// is measured by `cargo bench --package remuda-benches`.
     Bench(bench::BenchArgs),

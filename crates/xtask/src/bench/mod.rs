@@ -7,11 +7,12 @@
 mod against;
 mod peers;
 
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, ensure};
+use remuda_comparison::render::Render;
+use remuda_comparison::{Choice, report};
 use remuda_project::process::{run, say, step, succeeds};
 
 use crate::guests;
@@ -22,17 +23,8 @@ const GUESTS: [&str; 6] = ["cpu", "hello", "hello-p2", "works", "works-p2", "wor
 
 #[derive(clap::Args)]
 pub(crate) struct BenchArgs {
-    /// Only these works, such as text or knee [default: all]
-    work: Vec<String>,
-    /// How often each server is measured [default: 3; less for the long works]
-    #[arg(long)]
-    rounds: Option<u32>,
-    /// Seconds of load per measurement [default: 1]
-    #[arg(long)]
-    seconds: Option<f64>,
-    /// Only the servers whose name contains this
-    #[arg(long, value_name = "TEXT")]
-    only: Option<String>,
+    #[command(flatten)]
+    choice: Choice,
     /// Write all figures to this file [default: target/bench/figures.json]
     #[arg(long, value_name = "FILE", conflicts_with = "against")]
     json: Option<PathBuf>,
@@ -43,15 +35,18 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "FOLDER", env = "PEERS")]
     peers: Option<PathBuf>,
     /// Try the tools with a debug build, in a minute: says nothing of speed
-    #[arg(long, conflicts_with_all = ["against", "rounds", "seconds", "only"])]
+    #[arg(long, conflicts_with_all = ["against", "works", "rounds", "seconds", "only"])]
     smoke: bool,
     /// Measure nothing: write docs/performance.md and its charts from these figures
     #[arg(
         long,
         value_name = "FILE",
-        conflicts_with_all = ["work", "rounds", "seconds", "only", "json", "smoke", "against"]
+        conflicts_with_all = ["works", "rounds", "seconds", "only", "json", "smoke", "against"]
     )]
     render: Option<PathBuf>,
+    /// Render although the page has works or servers that were not measured: it loses them
+    #[arg(long, requires = "render")]
+    partial: bool,
     /// Compare with another revision of Remuda, in turn, and tell what is better or worse
     ///
     /// It is checked out under target/against and built there. Works are text (the default), json,
@@ -65,6 +60,7 @@ pub(crate) struct BenchArgs {
 /// # Errors
 /// When a build or a measurement fails. Peers that are not there are skipped, and named.
 pub(crate) fn bench(workspace: &Workspace, args: &BenchArgs) -> Result<()> {
+    args.check(workspace)?;
     if args.smoke {
         guests::build_named(workspace, &GUESTS.map(str::to_owned))?;
         step("building server and tools");
@@ -73,7 +69,7 @@ pub(crate) fn bench(workspace: &Workspace, args: &BenchArgs) -> Result<()> {
         return smoke(workspace);
     }
     if let Some(figures) = &args.render {
-        return render(workspace, figures);
+        return render(workspace, figures, args.partial);
     }
     // Before anything is built: a revision is easily misspelt.
     let commit = args.against.as_deref().map(|rev| against::commit(workspace, rev)).transpose()?;
@@ -83,8 +79,7 @@ pub(crate) fn bench(workspace: &Workspace, args: &BenchArgs) -> Result<()> {
         build(workspace)?;
         step(&format!("comparing with {commit}"));
         let mut compare = compare(workspace, "against");
-        compare.args(&args.work).arg("--before").arg(before);
-        return Ok(run(args.options(&mut compare))?);
+        return measure(compare.args(args.choice.args()).arg("--before").arg(before));
     }
     build(workspace)?;
     let peers = match &args.peers {
@@ -99,11 +94,9 @@ pub(crate) fn bench(workspace: &Workspace, args: &BenchArgs) -> Result<()> {
         );
     }
     step("measuring");
-    let figures = workspace.target("bench/figures.json");
     let mut compare = compare(workspace, "run");
-    compare.args(&args.work).arg("--wasmtime").arg(wasmtime).arg("--peers").arg(peers);
-    compare.arg("--json").arg(args.json.as_ref().unwrap_or(&figures));
-    Ok(run(args.options(&mut compare))?)
+    compare.args(args.choice.args()).arg("--wasmtime").arg(wasmtime).arg("--peers").arg(peers);
+    measure(compare.arg("--json").arg(args.json(workspace)))
 }
 
 /// Tries the tools with what a build of the whole workspace has made.
@@ -114,20 +107,28 @@ pub(crate) fn smoke(workspace: &Workspace) -> Result<()> {
     step("trying the comparison");
     let figures = workspace.target("bench/smoke.json");
     let mut compare = tool(workspace, "debug", "run");
-    Ok(run(compare.args(["--smoke", "--profile", "debug", "--json"]).arg(figures))?)
+    measure(compare.args(["--smoke", "--profile", "debug", "--json"]).arg(figures))
 }
 
-fn render(workspace: &Workspace, figures: &Path) -> Result<()> {
-    if !figures.exists() {
-        bail!(
-            "failed to render {}: there is no such file; `cargo xtask bench` writes one",
-            figures.display()
-        );
-    }
-    build(workspace)?;
-    let mut render = Command::new(workspace.target("release/compare"));
-    render.arg("render").arg(figures).arg("--page").arg(workspace.path("docs/performance.md"));
-    Ok(run(&mut render)?)
+fn render(workspace: &Workspace, figures: &Path, is_partial: bool) -> Result<()> {
+    ensure!(
+        figures.exists(),
+        "failed to render {}: there is no such file; `cargo xtask bench` writes one",
+        figures.display()
+    );
+    let page = workspace.path("docs/performance.md");
+    let folder = Render { figures: figures.to_owned(), page: page.clone(), is_partial }.run()?;
+    println!("wrote {} and its charts in {}", page.display(), folder.display());
+    Ok(())
+}
+
+/// Runs what measures, which tells itself what goes wrong.
+fn measure(compare: &mut Command) -> Result<()> {
+    let program = compare.get_program().to_owned();
+    let status = compare.status();
+    let status = status.with_context(|| format!("failed to run {}", program.display()))?;
+    ensure!(status.success(), "failed to measure: it ended with {status}, for the reason above");
+    Ok(())
 }
 
 /// Server, tools and the servers of native hyper. Always together, or features would differ.
@@ -152,19 +153,20 @@ fn tool(workspace: &Workspace, profile: &str, mode: &str) -> Command {
 }
 
 impl BenchArgs {
-    /// Those that all measurements take.
-    fn options<'a>(&self, compare: &'a mut Command) -> &'a mut Command {
-        let mut option = |name: &str, value: Option<&dyn AsRef<OsStr>>| {
-            if let Some(value) = value {
-                compare.arg(name).arg(value);
-            }
-        };
-        let rounds = self.rounds.map(|rounds| rounds.to_string());
-        let seconds = self.seconds.map(|seconds| seconds.to_string());
-        option("--rounds", rounds.as_ref().map(|it| it as &dyn AsRef<OsStr>));
-        option("--seconds", seconds.as_ref().map(|it| it as &dyn AsRef<OsStr>));
-        option("--only", self.only.as_ref().map(|it| it as &dyn AsRef<OsStr>));
-        compare
+    /// All that can be known to fail before anything is built.
+    fn check(&self, workspace: &Workspace) -> Result<()> {
+        if self.smoke || self.render.is_some() {
+            return Ok(());
+        }
+        if self.against.is_some() {
+            return Ok(self.choice.check_against()?);
+        }
+        self.choice.check()?;
+        Ok(report::prepare(&self.json(workspace))?)
+    }
+
+    fn json(&self, workspace: &Workspace) -> PathBuf {
+        self.json.clone().unwrap_or_else(|| workspace.target("bench/figures.json"))
     }
 }
 
@@ -194,18 +196,62 @@ mod tests {
             "--against main --json a.json",
             "--rounds many",
             "--render",
+            "--partial",
+            "--smoke text",
+            "nope",
+            "text --rounds 0",
+            "--seconds 0",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }
     }
 
     #[test]
-    fn options_are_passed_on() -> Result<()> {
-        let args = parse("text knee --rounds 5 --seconds 0.5 --only remuda")?;
-        assert_eq!(args.work, ["text", "knee"]);
-        let mut command = Command::new("compare");
-        let passed: Vec<_> = args.options(&mut command).get_args().collect();
-        assert_eq!(passed, ["--rounds", "5", "--seconds", "0.5", "--only", "remuda"]);
+    fn what_measures_nothing_is_refused_before_anything_is_built() -> Result<()> {
+        let folder = std::env::temp_dir().join(format!("remuda-bench-{}", std::process::id()));
+        let workspace = Workspace::locate()?;
+        let json = format!("--json {}", folder.join("figures.json").display());
+        for (line, told) in [
+            ("text --only zzz", "native hyper"),
+            ("overload --against HEAD~1", "overload"),
+            ("--against HEAD~1 --only native", "remuda SDK"),
+            ("--against HEAD~1 --rounds 2", "--rounds 8"),
+            ("--json /dev/null/figures.json", "/dev/null"),
+        ] {
+            let line =
+                if line.contains("--only zzz") { format!("{line} {json}") } else { line.into() };
+            let error = parse(&line)?.check(&workspace).unwrap_err().to_string();
+            assert!(error.contains(told), "{line}: {error}");
+        }
+        assert!(!folder.exists(), "what is refused leaves no file");
+        parse(&format!("text --only native {json}"))?.check(&workspace)?;
+        std::fs::remove_dir_all(folder)?;
         Ok(())
+    }
+
+    #[test]
+    fn a_run_that_fails_is_not_called_a_build() {
+        let error = measure(&mut Command::new("false")).unwrap_err().to_string();
+        assert!(error.starts_with("failed to measure:"), "{error}");
+        let error = measure(&mut Command::new("/no/such/tool")).unwrap_err().to_string();
+        assert_eq!(error, "failed to run /no/such/tool");
+    }
+
+    #[test]
+    fn help_tells_works_their_length_and_which_are_usual() {
+        let help = <Line as clap::CommandFactory>::command().render_long_help().to_string();
+        let line = |work: &str| {
+            let start = format!("- {work}:");
+            let line = help.lines().find(|line| line.trim().starts_with(&start));
+            line.unwrap_or_default().to_owned()
+        };
+        for (work, unit) in [("text", " min"), ("overload", " min"), ("start", " s")] {
+            let line = line(work);
+            assert!(line.ends_with(unit), "{line}");
+        }
+        // Its line is broken.
+        let words = help.split_whitespace().collect::<Vec<_>>().join(" ");
+        let (before, hash) = words.split_once("- hash: ").unwrap_or_default();
+        assert!(hash.contains("only when it is named") && !before.contains("only when"), "{help}");
     }
 }

@@ -2,8 +2,6 @@
 
 use std::fmt::Write as _;
 
-use anyhow::{Context as _, Result};
-
 use super::{charts, file};
 use crate::report::{Chart, Report, Row, Table};
 
@@ -14,19 +12,41 @@ pub(super) const END: &str = "<!-- end: rendered -->";
 /// The page with something else between the markers.
 ///
 /// # Errors
-/// When it does not have each of them once, in this order.
-pub(super) fn replace(page: &str, rendered: &str) -> Result<String> {
-    let once = |marker| {
-        let mut parts = page.split(marker);
-        let is_once = parts.next().is_some() && parts.next().is_some() && parts.next().is_none();
-        is_once.then_some(()).with_context(|| format!("write the line `{marker}` once into it"))
-    };
-    once(BEGIN)?;
-    once(END)?;
+/// Why not, when it does not have each of them once, in this order.
+pub(super) fn replace(page: &str, new: &str) -> Result<String, String> {
+    let (before, _, after) = parts(page)?;
+    Ok(format!("{before}{BEGIN}\n\n{new}\n{END}{after}"))
+}
+
+/// What stands between the markers now.
+///
+/// # Errors
+/// As [`replace`].
+pub(super) fn rendered(page: &str) -> Result<&str, String> {
+    Ok(parts(page)?.1)
+}
+
+/// Before, between and behind the markers.
+fn parts(page: &str) -> Result<(&str, &str, &str), String> {
+    for marker in [BEGIN, END] {
+        if page.matches(marker).count() != 1 {
+            return Err(format!("write the line `{marker}` once into it"));
+        }
+    }
     let (before, rest) = page.split_once(BEGIN).unwrap_or_default();
-    let (_, after) =
-        rest.split_once(END).with_context(|| format!("`{BEGIN}` has to stand before `{END}`"))?;
-    Ok(format!("{before}{BEGIN}\n\n{rendered}\n{END}{after}"))
+    let (between, after) =
+        rest.split_once(END).ok_or_else(|| format!("`{BEGIN}` has to stand before `{END}`"))?;
+    Ok((before, between, after))
+}
+
+/// Files of charts that a page shows from `folder`.
+pub(super) fn charts_of<'a>(page: &'a str, folder: &str) -> Vec<&'a str> {
+    let linked = |line: &'a str| {
+        let (_, link) = line.strip_prefix("![")?.split_once("](")?;
+        let file = link.strip_suffix(')')?.strip_prefix(folder)?.strip_prefix('/')?;
+        (!file.contains('/')).then_some(file)
+    };
+    page.lines().filter_map(linked).collect()
 }
 
 /// What stands between the markers; charts are in `folder`.
@@ -42,7 +62,14 @@ pub(super) fn render(report: &Report, folder: &str) -> String {
     let _ = write!(page, ".\nVersions: {}.\n", versions.join(", "));
     page.push_str(
         "\nTo repeat it (`--help` tells the rest; peers that are not installed are skipped by name):\n\
-         \n```sh\ncargo xtask bench\ncargo xtask bench --render target/bench/figures.json\n```\n",
+         \n```sh\n",
+    );
+    // What other versions wrote there was their own business.
+    let command = Some(report.command.as_str()).filter(|it| it.starts_with("cargo xtask bench"));
+    let _ = write!(
+        page,
+        "{}\ncargo xtask bench --render target/bench/figures.json\n```\n",
+        command.unwrap_or("cargo xtask bench")
     );
     for table in &report.tables {
         page.push('\n');
@@ -52,17 +79,12 @@ pub(super) fn render(report: &Report, folder: &str) -> String {
 }
 
 fn section(page: &mut String, table: &Table, folder: &str) {
-    let rounds = match table.rounds {
-        1 => "one round".to_owned(),
-        rounds => format!("medians of {rounds} rounds"),
-    };
     let _ = write!(
         page,
-        "## {}\n\n{} {} of {} s of load (`cargo xtask bench {}`).\n\n",
+        "## {}\n\n{} {} (`cargo xtask bench {}`).\n\n",
         cell(&table.title),
         table.about,
-        capital(&rounds),
-        table.seconds,
+        rounds(table),
         table.work
     );
     for (file_name, _) in charts(table) {
@@ -122,9 +144,17 @@ fn cell(text: &str) -> String {
     super::escape(text).replace('|', "\\|")
 }
 
-fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+/// How many, and how long each.
+fn rounds(table: &Table) -> String {
+    let each = if table.seconds > 0.0 {
+        format!(" of {} s of load", table.seconds)
+    } else {
+        String::new()
+    };
+    match table.rounds {
+        1 => format!("One round{each}"),
+        rounds => format!("Medians of {rounds} rounds{each}"),
+    }
 }
 
 #[cfg(test)]
@@ -136,9 +166,32 @@ mod tests {
     fn a_page_without_markers_is_left_alone_and_told_what_it_lacks() {
         let both = format!("{END}\n{BEGIN}\n");
         for (page, missing) in [("text", BEGIN), (BEGIN, END), (&both, "before")] {
-            let error = replace(page, "new").unwrap_err().to_string();
+            let error = replace(page, "new").unwrap_err();
             assert!(error.contains(missing), "{error}");
         }
+    }
+
+    #[test]
+    fn every_table_says_how_often_and_how_long_it_was_measured() {
+        let mut report = sample();
+        (report.tables[1].rounds, report.tables[1].seconds) = (1, 0.0);
+        let page = render(&report, "speed");
+        assert!(page.contains(" Medians of 3 rounds of 1 s of load (`cargo xtask bench text`)."));
+        assert!(page.contains(" One round (`cargo xtask bench knee`)."), "{page}");
+    }
+
+    #[test]
+    fn a_page_tells_the_command_that_it_is_made_of() {
+        let mut report = sample();
+        report.command = "cargo xtask bench text --rounds 9".to_owned();
+        assert!(render(&report, "speed").contains("\ncargo xtask bench text --rounds 9\n"));
+    }
+
+    #[test]
+    fn charts_are_those_of_the_folder() {
+        let page =
+            "![a: b](speed/a.svg)\n![c](other/c.svg)\n![d](speed/../e.svg)\n[f](speed/f.svg)";
+        assert_eq!(charts_of(page, "speed"), ["a.svg"]);
     }
 
     #[test]

@@ -3,76 +3,90 @@
 //! Owner: the run that measured it, or the file it was written to. Invariant: what was written
 //! reads back as it was; a figure that could not be measured is not there.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    fs::{self, OpenOptions},
+    path::Path,
+};
 
-use anyhow::{Context as _, Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use crate::{bench::Bench, machine::Machine};
+use crate::{Error, machine::Machine};
 
 /// Another number when a reader of this one would be wrong.
 const SCHEMA: u32 = 1;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Report {
+pub struct Report {
     schema: u32,
-    pub(crate) machine: Machine,
-    /// What repeats it, as typed.
-    pub(crate) command: String,
-    pub(crate) tables: Vec<Table>,
+    pub machine: Machine,
+    /// What repeats it.
+    pub command: String,
+    pub tables: Vec<Table>,
 }
 
 /// One work.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Table {
-    pub(crate) work: String,
-    pub(crate) title: String,
-    pub(crate) about: String,
-    pub(crate) columns: Vec<Column>,
-    pub(crate) rows: Vec<Row>,
-    pub(crate) chart: Option<Chart>,
-    pub(crate) rounds: u32,
-    /// Of load per measurement.
-    pub(crate) seconds: f64,
-    pub(crate) absent: Vec<Absent>,
+pub struct Table {
+    pub work: String,
+    pub title: String,
+    pub about: String,
+    pub columns: Vec<Column>,
+    pub rows: Vec<Row>,
+    pub chart: Option<Chart>,
+    pub rounds: u32,
+    /// Of load per measurement; 0 where it takes as long as it takes.
+    pub seconds: f64,
+    pub absent: Vec<Absent>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Column {
-    pub(crate) key: String,
+pub struct Column {
+    pub key: String,
     /// With its unit.
-    pub(crate) title: String,
+    pub title: String,
     /// After the point.
-    pub(crate) digits: usize,
+    pub digits: usize,
+    /// Of what is drawn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub better: Option<Better>,
+}
+
+/// Which figures are the good ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Better {
+    Less,
+    More,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Row {
-    pub(crate) server: String,
+pub struct Row {
+    pub server: String,
     #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub(crate) case: String,
-    pub(crate) figures: BTreeMap<String, Figure>,
+    pub case: String,
+    pub figures: BTreeMap<String, Figure>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub(crate) note: String,
+    pub note: String,
 }
 
 /// Over all rounds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Figure {
-    pub(crate) median: f64,
-    pub(crate) least: f64,
-    pub(crate) most: f64,
+pub struct Figure {
+    pub median: f64,
+    pub least: f64,
+    pub most: f64,
 }
 
 /// Which columns are drawn, and how.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Chart {
+pub enum Chart {
     /// A bar for each row.
     Bars(Vec<String>),
     /// A line for each server over its cases, which are numbers.
@@ -82,53 +96,56 @@ pub(crate) enum Chart {
 /// A server without a figure, or one that failed in a round.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Absent {
-    pub(crate) server: String,
-    pub(crate) reason: String,
+pub struct Absent {
+    pub server: String,
+    pub reason: String,
     /// Then it has failed; otherwise it was skipped.
-    pub(crate) is_installed: bool,
+    pub is_installed: bool,
 }
 
 impl Report {
     /// An empty one of this machine and command.
-    pub(crate) fn new(bench: &Bench) -> Self {
-        let args: Vec<String> = std::env::args().skip(1).collect();
-        Self {
-            schema: SCHEMA,
-            machine: Machine::this(&bench.options),
-            command: format!("compare {}", args.join(" ")),
-            tables: Vec::new(),
-        }
+    pub fn new(machine: Machine, command: String) -> Self {
+        Self { schema: SCHEMA, machine, command, tables: Vec::new() }
     }
 
     /// # Errors
     /// When a figure is not a number.
-    pub(crate) fn to_json(&self) -> Result<String> {
-        Ok(serde_json::to_string_pretty(self)? + "\n")
+    pub fn to_json(&self) -> Result<String, Error> {
+        Ok(serde_json::to_string_pretty(self).map_err(Error::Encode)? + "\n")
     }
 
     /// # Errors
     /// When it was not written by [`Report::to_json`] of this version.
-    pub(crate) fn from_json(json: &str) -> Result<Self> {
-        let report: Self = serde_json::from_str(json).context(
-            "failed to understand the figures; write them with `compare run --json FILE`",
-        )?;
-        ensure!(
-            report.schema == SCHEMA,
-            "failed to read figures of schema {}, this is {SCHEMA}; measure again",
-            report.schema
-        );
-        Ok(report)
+    pub fn from_json(json: &str) -> Result<Self, Error> {
+        let report: Self = serde_json::from_str(json).map_err(Error::Figures)?;
+        if report.schema == SCHEMA {
+            return Ok(report);
+        }
+        Err(Error::Schema { found: report.schema, known: SCHEMA })
     }
 }
 
+/// Makes sure that figures can be written to a file: better now than when all is measured.
+///
+/// # Errors
+/// When they cannot.
+pub fn prepare(path: &Path) -> Result<(), Error> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let open = || OpenOptions::new().create(true).append(true).open(path).map(|_| ());
+    folder
+        .map_or(Ok(()), fs::create_dir_all)
+        .and_then(|()| open())
+        .map_err(|source| Error::Write { path: path.to_owned(), source })
+}
+
 impl Column {
-    pub(crate) fn new((key, title, digits): (&str, &str, usize)) -> Self {
-        Self { key: key.to_owned(), title: title.to_owned(), digits }
+    pub fn new((key, title, digits): (&str, &str, usize)) -> Self {
+        Self { key: key.to_owned(), title: title.to_owned(), digits, better: None }
     }
 
     /// The row's figure as text, or a dash.
-    pub(crate) fn show(&self, row: &Row) -> String {
+    pub fn show(&self, row: &Row) -> String {
         let Some(figure) = row.figures.get(&self.key) else { return "-".to_owned() };
         grouped(figure.median, self.digits)
     }
@@ -136,7 +153,7 @@ impl Column {
 
 impl Figure {
     /// `None` when there is no value.
-    pub(crate) fn of(values: impl Iterator<Item = f64>) -> Option<Self> {
+    pub fn of(values: impl Iterator<Item = f64>) -> Option<Self> {
         let mut values: Vec<f64> = values.filter(|value| value.is_finite()).collect();
         values.sort_by(f64::total_cmp);
         let (least, most) = (*values.first()?, *values.last()?);
@@ -148,7 +165,7 @@ impl Figure {
 }
 
 /// With commas between thousands.
-pub(crate) fn grouped(value: f64, digits: usize) -> String {
+pub fn grouped(value: f64, digits: usize) -> String {
     let text = format!("{:.digits$}", value.abs());
     let (whole, part) = text.split_once('.').unwrap_or((&text, ""));
     let mut grouped = String::new();
@@ -189,8 +206,8 @@ pub(crate) mod tests {
             title: "A <small> text & more".to_owned(),
             about: "What it is.".to_owned(),
             columns: vec![
-                Column::new(("cpu_us", "CPU µs", 1)),
-                Column::new(("p99_ms", "p99 ms", 2)),
+                Column { better: Some(Better::Less), ..Column::new(("cpu_us", "CPU, µs", 1)) },
+                Column::new(("p99_ms", "p99, ms", 2)),
             ],
             rows,
             chart: Some(chart),
@@ -205,7 +222,7 @@ pub(crate) mod tests {
         Report {
             schema: SCHEMA,
             machine: Machine::for_tests(),
-            command: "compare run".to_owned(),
+            command: "cargo xtask bench".to_owned(),
             tables: vec![
                 table(
                     "text",
@@ -222,16 +239,16 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_is_written_reads_back() -> Result<()> {
+    fn what_is_written_reads_back() -> Result<(), Error> {
         let report = sample();
         assert_eq!(Report::from_json(&report.to_json()?)?, report);
         Ok(())
     }
 
     #[test]
-    fn other_files_are_refused_with_a_remedy() -> Result<()> {
+    fn other_files_are_refused_with_a_remedy() -> Result<(), Error> {
         let error = Report::from_json("{}").unwrap_err();
-        assert!(error.to_string().contains("compare run --json"), "{error}");
+        assert!(error.to_string().contains("xtask bench --json"), "{error}");
         let later = sample().to_json()?.replacen("\"schema\": 1", "\"schema\": 2", 1);
         let error = Report::from_json(&later).unwrap_err();
         assert!(error.to_string().contains("schema 2"), "{error}");

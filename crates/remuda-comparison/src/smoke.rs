@@ -1,18 +1,20 @@
 //! Whether the tools work: every row is there, with figures and without errors. Nothing here
 //! looks at a speed.
 
-use anyhow::{Result, ensure};
-
-use crate::report::{Report, Table};
+use crate::{
+    Error,
+    report::{Report, Table},
+};
 
 /// # Errors
 /// When something is missing, with all of it.
-pub(crate) fn check(report: &Report) -> Result<()> {
-    let problems: Vec<String> = report.tables.iter().flat_map(problems).collect();
-    ensure!(problems.is_empty(), "failed to measure all:\n{}", problems.join("\n"));
+pub fn check(report: &Report) -> Result<(), Error> {
+    let mut problems: Vec<String> = report.tables.iter().flat_map(problems).collect();
     // What is written must be readable to whoever renders it.
-    ensure!(Report::from_json(&report.to_json()?)? == *report, "figures do not read back");
-    Ok(())
+    if Report::from_json(&report.to_json()?)? != *report {
+        problems.push("figures do not read back".to_owned());
+    }
+    if problems.is_empty() { Ok(()) } else { Err(Error::Missing(problems.join("\n"))) }
 }
 
 fn problems(table: &Table) -> Vec<String> {

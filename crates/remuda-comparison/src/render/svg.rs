@@ -6,16 +6,19 @@
 use std::fmt::Write as _;
 
 use super::escape;
-use crate::report::{Column, Row, Table, grouped};
+use crate::report::{Better, Column, Row, Table, grouped};
 
 const WIDTH: f64 = 720.0;
-/// Of the names of bars.
-const NAMES: f64 = 300.0;
 /// Of the names of lines, behind them.
 const LEGEND: f64 = 125.0;
-/// For figures behind bars.
-const FIGURES: f64 = 70.0;
-const TITLE: f64 = 28.0;
+/// Between text and what it stands beside.
+const GAP: f64 = 8.0;
+/// The least that is left for bars, however long names are.
+const BARS: f64 = 120.0;
+/// Above the first bar or line: the title, and below it what its colours mean.
+const TITLE: f64 = 50.0;
+/// The base line of the latter.
+const KEY: f64 = 37.0;
 const BAR: f64 = 20.0;
 /// Of a chart with lines: its plot and what stands around it.
 const HEIGHT: f64 = 300.0;
@@ -41,28 +44,34 @@ pub(super) fn bars(table: &Table, column: &Column) -> Option<String> {
     if rows.is_empty() {
         return None;
     }
-    let height = TITLE + BAR * rows.len() as f64 + 8.0;
-    let mut svg = begin(table, column, height);
+    let name = |row: &Row| match row.case.as_str() {
+        "" => row.server.clone(),
+        case => format!("{}, {case}", row.server),
+    };
+    let longest = |texts: &mut dyn Iterator<Item = String>| {
+        texts.map(|text| width(&text)).fold(0.0, f64::max) + 2.0 * GAP
+    };
+    let names = longest(&mut rows.iter().map(|(row, _)| name(row)));
+    let figures = longest(&mut rows.iter().map(|(row, _)| column.show(row)));
+    let room = (WIDTH - names - figures).max(BARS);
+    let mut svg =
+        begin(table, column, names + room + figures, TITLE + BAR * rows.len() as f64 + 8.0);
+    key(&mut svg, column, &[("own", "Remuda"), ("bar", "others")]);
     for (index, (row, value)) in rows.iter().enumerate() {
         let y = TITLE + BAR * index as f64;
-        let room = WIDTH - NAMES - FIGURES;
         let width = if most > 0.0 { (room * value / most).max(0.0) } else { 0.0 };
-        let name = match row.case.as_str() {
-            "" => row.server.clone(),
-            case => format!("{}, {case}", row.server),
-        };
         let class = if row.server.starts_with("remuda") { "own" } else { "bar" };
         let _ = write!(
             svg,
             "<text x=\"{:.0}\" y=\"{:.0}\" text-anchor=\"end\">{}</text>\
-             <rect class=\"{class}\" x=\"{NAMES}\" y=\"{:.0}\" width=\"{width:.1}\" height=\"{:.0}\" \
-             rx=\"2\"/><text x=\"{:.1}\" y=\"{:.0}\">{}</text>",
-            NAMES - 8.0,
+             <rect class=\"{class}\" x=\"{names:.0}\" y=\"{:.0}\" width=\"{width:.1}\" \
+             height=\"{:.0}\" rx=\"2\"/><text x=\"{:.1}\" y=\"{:.0}\">{}</text>",
+            names - GAP,
             y + 14.0,
-            escape(&name),
+            escape(&name(row)),
             y + 3.0,
             BAR - 6.0,
-            NAMES + width + 6.0,
+            names + width + GAP,
             y + 14.0,
             escape(&column.show(row))
         );
@@ -92,7 +101,8 @@ pub(super) fn lines(table: &Table, column: &Column, over: &str) -> Option<String
     let top = ceiling(top);
     let x = |at: f64| LEFT + (WIDTH - LEFT - LEGEND) * at / end;
     let y = |value: f64| HEIGHT - BOTTOM - (HEIGHT - TITLE - BOTTOM - 8.0) * value / top;
-    let mut svg = begin(table, column, HEIGHT);
+    let mut svg = begin(table, column, WIDTH, HEIGHT);
+    key(&mut svg, column, &[]);
     for step in 0..=4 {
         let value = top * f64::from(step) / 4.0;
         let digits = if top < 10.0 { 1 } else { 0 };
@@ -163,13 +173,47 @@ fn line(
     }
 }
 
-fn begin(table: &Table, column: &Column, height: f64) -> String {
+fn begin(table: &Table, column: &Column, width: f64, height: f64) -> String {
     let title = escape(&format!("{}: {}", table.title, column.title));
     format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" \
-         width=\"{WIDTH}\" height=\"{height}\" role=\"img\" aria-label=\"{title}\">{STYLE}\
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {height:.0}\" \
+         width=\"{width:.0}\" height=\"{height:.0}\" role=\"img\" aria-label=\"{title}\">{STYLE}\
          <text class=\"title\" x=\"8\" y=\"18\">{title}</text>"
     )
+}
+
+/// What colours mean, and which figures are the good ones.
+fn key(svg: &mut String, column: &Column, colours: &[(&str, &str)]) {
+    let mut x = GAP;
+    for (class, name) in colours {
+        let _ = write!(
+            svg,
+            "<rect class=\"{class}\" x=\"{x:.0}\" y=\"{:.0}\" width=\"10\" height=\"10\" rx=\"2\"/>\
+             <text x=\"{:.0}\" y=\"{KEY}\">{name}</text>",
+            KEY - 9.0,
+            x + 15.0
+        );
+        x += 15.0 + width(name) + 2.0 * GAP;
+    }
+    let better = match column.better {
+        Some(Better::Less) => "less is better",
+        Some(Better::More) => "more is better",
+        None => return,
+    };
+    let _ = write!(svg, "<text x=\"{x:.0}\" y=\"{KEY}\">{better}</text>");
+}
+
+/// Of a text in units of the chart, by the widths of DejaVu Sans at 12 units, which is wider than
+/// what most browsers have for `system-ui`.
+fn width(text: &str) -> f64 {
+    let of = |letter: char| match letter {
+        ' ' | 'f' | 'i' | 'j' | 'l' | '.' | ',' | ':' | ';' | '\'' | '|' | '/' | '(' | ')' => 0.38,
+        'r' | 't' | '-' => 0.42,
+        'm' | 'w' | 'M' | 'W' | '%' => 0.98,
+        'A'..='Z' => 0.76,
+        _ => 0.64,
+    };
+    text.chars().map(of).sum::<f64>() * 12.0
 }
 
 /// A round number that is not below a value, so that a quarter of it is one too.
@@ -214,12 +258,37 @@ mod tests {
         let bars = bars(&report.tables[0], &report.tables[0].columns[0]).unwrap_or_default();
         assert!(is_well_formed(&bars), "{bars}");
         assert!(bars.contains(">12,345.7<") && bars.contains(">hyper &lt;b&gt;, x<"), "{bars}");
-        assert_eq!(bars.matches("<rect").count(), 2);
+        // One for each row, and one for each colour.
+        assert_eq!(bars.matches("<rect").count(), 2 + 2);
+        assert!(bars.contains(">Remuda<") && bars.contains(">less is better<"), "{bars}");
         let lines =
             lines(&report.tables[1], &report.tables[1].columns[0], "workers").unwrap_or_default();
         assert!(is_well_formed(&lines), "{lines}");
         assert!(lines.contains("class=\"line c0\"") && lines.contains(">CPU<"), "{lines}");
         assert!(!lines.contains("NaN") && !bars.contains("NaN"));
+    }
+
+    #[test]
+    fn the_longest_name_has_room() {
+        let mut report = sample();
+        let attribute = |svg: &str, text: &str, name: &str| -> f64 {
+            let (before, _) = svg.split_once(text).unwrap();
+            let (_, element) = before.rsplit_once('<').unwrap();
+            let (_, value) = element.split_once(&format!(" {name}=\"")).unwrap();
+            value.split_once('"').unwrap().0.parse().unwrap()
+        };
+        for name in
+            ["remuda SDK", "wasmtime serve 0.2 fresh, pooling, empty cache", &"m".repeat(90)]
+        {
+            report.tables[0].rows[0].server = name.to_owned();
+            let svg = bars(&report.tables[0], &report.tables[0].columns[0]).unwrap();
+            // It ends there.
+            let end = attribute(&svg, &format!(">{name}<"), "x");
+            assert!(end >= width(name), "{name}: {end}");
+            assert!(attribute(&svg, "<style>", "width") >= end + BARS, "{name}");
+        }
+        // What DejaVu Sans takes for it.
+        assert!(width("wasmtime serve 0.2 fresh, pooling, empty cache") >= 295.0);
     }
 
     #[test]
