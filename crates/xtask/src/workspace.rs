@@ -104,6 +104,18 @@ impl Workspace {
 }
 
 /// The cargo that runs this xtask, or the one on the path.
+///
+/// It is not told which package runs it: build scripts that look at that, as ring's does, would
+/// run once more than with a cargo called by hand, and with them all that depends on them.
 pub(crate) fn cargo() -> Command {
-    Command::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")))
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
+    let ours = env::vars_os().map(|(name, _)| name).filter(|name| {
+        name.to_str().is_some_and(|name| {
+            name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
+        })
+    });
+    ours.for_each(|name| {
+        cargo.env_remove(name);
+    });
+    cargo
 }
