@@ -157,6 +157,11 @@ impl BlockingExecutor {
         self.shared.busy.load(Ordering::Relaxed)
     }
 
+    /// Whether one more guest would have its turn at once.
+    pub(super) fn has_idle_thread(&self) -> bool {
+        self.busy() + self.waiting() < self.shared.most_threads
+    }
+
     /// Guests that wait for a thread.
     pub(crate) fn waiting(&self) -> usize {
         self.shared.waiting.iter().map(|level| level.load(Ordering::Relaxed)).sum()
@@ -238,6 +243,8 @@ impl Shared {
                 state.idle -= 1;
                 continue;
             };
+            // At no moment neither here nor there.
+            self.busy.fetch_add(1, Ordering::Relaxed);
             self.waiting[level(entry.used)].fetch_sub(1, Ordering::Relaxed);
             state.running += 1;
             drop(state);
@@ -258,7 +265,6 @@ impl Shared {
         let job = Arc::clone(&entry.job);
         let slice = Slice { job, level: level(entry.used), shared: Arc::clone(self) };
         SLICE_OF.set(Some(slice));
-        self.busy.fetch_add(1, Ordering::Relaxed);
         let outcome = Arc::clone(&entry.job).run(entry.since.elapsed());
         self.busy.fetch_sub(1, Ordering::Relaxed);
         drop(SLICE_OF.take());

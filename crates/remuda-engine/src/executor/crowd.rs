@@ -64,6 +64,11 @@ impl Crowd {
         self.young.load(Ordering::Relaxed) > 0
     }
 
+    /// Whether others do than one of so many requests.
+    pub(super) fn others_burn(&self, requests: usize) -> bool {
+        self.young.load(Ordering::Relaxed) > requests.max(1)
+    }
+
     /// Waits until another guest may begin.
     ///
     /// # Errors
@@ -136,6 +141,11 @@ impl Young {
     /// It burns no more.
     pub(super) fn leave(&self) {
         self.count(0);
+    }
+
+    /// CPU time so far.
+    pub(super) fn used(&self) -> Duration {
+        Duration::from_nanos(self.used.load(Ordering::Relaxed))
     }
 
     fn count(&self, requests: usize) {

@@ -14,6 +14,7 @@
 
 mod blocking;
 mod crowd;
+mod habit;
 mod movable;
 mod queue;
 
@@ -28,6 +29,7 @@ use std::{
 
 pub(crate) use blocking::{BlockingExecutor, Verdict, verdict};
 pub(crate) use crowd::{Crowd, Crowded};
+use habit::Habit;
 pub(crate) use movable::{Movable, NoRoom};
 use remuda_config::Executor;
 use tokio::sync::Semaphore;
@@ -82,6 +84,7 @@ pub(crate) struct Site {
     executor: Executor,
     offload_after: Duration,
     crowd: Arc<Crowd>,
+    habit: Habit,
     offloads: AtomicU64,
     /// Nanoseconds that guests have waited for a thread.
     waited: AtomicU64,
@@ -96,7 +99,8 @@ impl Site {
     ) -> Self {
         let crowd = Arc::new(Crowd::new(executors.blocking.most_threads()));
         let (offloads, waited) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { executors, route, executor, offload_after, crowd, offloads, waited }
+        let habit = Habit::default();
+        Self { executors, route, executor, offload_after, crowd, habit, offloads, waited }
     }
 
     /// For what the same route has run on the blocking executor from the beginning.

@@ -28,6 +28,9 @@ use super::{
     crowd::Young,
 };
 
+/// CPU time without waiting from which on a guest has burnt: that of a turn on the event loop.
+const BURNT: Duration = Duration::from_millis(1);
+
 /// A guest's call, on either executor.
 pub(crate) struct Movable<W: Work> {
     pub(super) site: Arc<Site>,
@@ -37,6 +40,8 @@ pub(crate) struct Movable<W: Work> {
     interrupted: bool,
     /// While it burns, unless it has its place on the blocking executor anyway.
     young: Option<Arc<Young>>,
+    /// It has come back to wait, and is to be polled here first.
+    stays: bool,
     /// Whoever polls it may leave it for long, so that it must not keep others waiting.
     is_left_alone: bool,
     /// Its way to another turn on the event loop, if it was interrupted there.
@@ -63,8 +68,8 @@ impl<W: Work> Movable<W> {
     pub(crate) fn new(site: Arc<Site>, work: W) -> Self {
         let (place, burnt) = (Place::Here(work), Duration::ZERO);
         let (queue, turn) = (None, None);
-        let (interrupted, young, is_left_alone) = (false, None, false);
-        Self { site, place, burnt, interrupted, young, is_left_alone, queue, turn }
+        let (interrupted, young, stays, is_left_alone) = (false, None, false, false);
+        Self { site, place, burnt, interrupted, young, stays, is_left_alone, queue, turn }
     }
 
     /// From now on it may be long until it is polled although it was woken, as a body is whose
@@ -85,6 +90,12 @@ impl<W: Work> Movable<W> {
                 Place::Here(work) if self.site.executor == Executor::Blocking => {
                     if self.hand_over(work, None).is_err() {
                         return Poll::Ready(Err(NoRoom));
+                    }
+                }
+                Place::Here(work) if self.begins_on_a_thread() => {
+                    self.young(Duration::ZERO, work.requests());
+                    if let Err(work) = self.hand_over(work, None) {
+                        return self.poll_here(work, cx);
                     }
                 }
                 Place::Here(work) => return self.poll_here(work, cx),
@@ -112,6 +123,7 @@ impl<W: Work> Movable<W> {
                         }
                         Some(Arrival::Waits(work)) => {
                             (self.burnt, self.young) = (Duration::ZERO, None);
+                            self.stays = true;
                             self.place = match self.site.executor {
                                 Executor::Blocking => Place::Parked(work, trip),
                                 Executor::Auto | Executor::Async => Place::Here(work),
@@ -131,6 +143,9 @@ impl<W: Work> Movable<W> {
         }
         let (polled, Ran { used, interrupted }) = work.turn(cx);
         self.interrupted = interrupted;
+        if !(interrupted && polled.is_pending()) {
+            self.site.habit.has_run(self.burnt + used >= BURNT);
+        }
         if let Poll::Ready(output) = polled {
             self.young = None;
             return Poll::Ready(Ok(output));
@@ -138,14 +153,16 @@ impl<W: Work> Movable<W> {
         if interrupted {
             self.burnt += used;
             if !self.is_left_alone {
-                let young = || Arc::new(Young::new(Arc::clone(&self.site.crowd)));
-                self.young.get_or_insert_with(young).has_burnt(used, work.requests());
+                self.young(used, work.requests());
             }
         } else {
             (self.burnt, self.turn, self.young) = (Duration::ZERO, None, None);
+            self.stays = false;
         }
-        let burns = self.burnt >= self.site.offload_after && interrupted;
-        if burns && self.site.executor == Executor::Auto {
+        let moves = interrupted
+            && self.site.executor == Executor::Auto
+            && (self.burnt >= self.site.offload_after || self.is_one_of_many(work.requests()));
+        if moves {
             match self.hand_over(work, None) {
                 // It may be back before whoever waits for it is known there.
                 Ok(()) => return self.poll(cx),
@@ -156,6 +173,29 @@ impl<W: Work> Movable<W> {
             self.place = Place::Here(work);
         }
         Poll::Pending
+    }
+
+    /// It burns, as one of its route.
+    fn young(&mut self, used: Duration, requests: usize) {
+        let young = || Arc::new(Young::new(Arc::clone(&self.site.crowd)));
+        self.young.get_or_insert_with(young).has_burnt(used, requests);
+    }
+
+    /// It would most probably burn, others do already, and a thread has nothing to do.
+    fn begins_on_a_thread(&self) -> bool {
+        let Site { executor, habit, crowd, executors, .. } = &*self.site;
+        habit.is_to_burn()
+            && *executor == Executor::Auto
+            && !(self.interrupted || self.stays || self.is_left_alone)
+            && crowd.burns()
+            && executors.blocking.has_idle_thread()
+    }
+
+    /// The event loop alone would work for several that burn, while a thread has nothing to do.
+    fn is_one_of_many(&self, requests: usize) -> bool {
+        !self.is_left_alone
+            && self.site.crowd.others_burn(requests)
+            && self.site.executors.blocking.has_idle_thread()
     }
 
     /// Guests that were interrupted have their turns one at a time, and the event loop looks
@@ -299,6 +339,13 @@ impl<W: Work> Trip<W> {
         drop(held);
     }
 
+    /// It has run until it waits, or has ended.
+    fn has_run(&self, Ran { used, .. }: Ran) {
+        if let Some(young) = &self.young {
+            self.site.habit.has_run(young.used() + used >= BURNT);
+        }
+    }
+
     /// Tells whoever waits for the work.
     fn come_back(&self, mut station: MutexGuard<'_, Station<W>>, arrival: Arrival<W>) {
         // It may be long until that one looks.
@@ -362,8 +409,14 @@ impl<W: Work> Job for Trip<W> {
                 *station = Station::Waits(work);
                 return Outcome::Burns(used);
             }
-            Ok((Poll::Pending, _)) => self.come_back(station, Arrival::Waits(work)),
-            Ok((Poll::Ready(output), _)) => self.come_back(station, Arrival::Ended(Ok(output))),
+            Ok((Poll::Pending, ran)) => {
+                self.has_run(ran);
+                self.come_back(station, Arrival::Waits(work));
+            }
+            Ok((Poll::Ready(output), ran)) => {
+                self.has_run(ran);
+                self.come_back(station, Arrival::Ended(Ok(output)));
+            }
             Err(panic) => self.come_back(station, Arrival::Ended(Err(panic))),
         }
         Outcome::Left

@@ -242,6 +242,51 @@ async fn what_burns_keeps_others_from_beginning_while_it_is_short_and_looked_aft
     executors.blocking.stop();
 }
 
+#[tokio::test]
+async fn where_several_burn_one_moves_sooner_if_a_thread_is_idle() {
+    use Turn::Burns;
+    let executors = Executors::new(1, 10);
+    let site = site(&executors, Executor::Auto);
+    let call = || Movable::new(Arc::clone(&site), scripted(&[Burns(1), Burns(1)]));
+    let poll = async |call: &mut Movable<Scripted>| poll_fn(|cx| Poll::Ready(call.poll(cx))).await;
+    let (mut first, mut second, mut third) = (call(), call(), call());
+    let (open, gate) = mpsc::channel();
+    second.work().gate = Some(gate);
+    assert!(poll(&mut first).await.is_pending());
+    assert!(!first.is_away(), "it is the only one");
+    open.send(()).expect("the first turn waits for it");
+    assert!(poll(&mut second).await.is_pending());
+    assert!(second.is_away());
+    assert!(poll(&mut third).await.is_pending());
+    assert!(!third.is_away(), "the thread is busy");
+    drop(open);
+    drop((first, second, third));
+    executors.blocking.stop();
+}
+
+#[tokio::test]
+async fn where_most_burn_and_one_does_the_next_begins_on_an_idle_thread() {
+    use Turn::{Burns, Waits};
+    let executors = Executors::new(1, 10);
+    let site = site(&executors, Executor::Auto);
+    let call = |turns: &[Turn]| Movable::new(Arc::clone(&site), scripted(turns));
+    for _ in 0..20 {
+        assert_eq!(places(call(&[Burns(1)])).await, [true; 2]);
+    }
+    let poll = async |call: &mut Movable<Scripted>| poll_fn(|cx| Poll::Ready(call.poll(cx))).await;
+    assert_eq!(places(call(&[])).await, [true], "nobody burns");
+    let mut burns = call(&[Burns(1), Burns(1)]);
+    assert!(poll(&mut burns).await.is_pending());
+    // What it waits for is waited for here.
+    assert_eq!(places(call(&[Waits])).await, [false, true]);
+    for _ in 0..20 {
+        places(call(&[])).await;
+    }
+    assert_eq!(places(call(&[])).await, [true], "most do not burn");
+    drop(burns);
+    executors.blocking.stop();
+}
+
 impl Movable<Scripted> {
     fn work(&mut self) -> &mut Scripted {
         let super::movable::Place::Here(work) = &mut self.place else { panic!("it is away") };
