@@ -5,8 +5,8 @@
 //! waiting is moved in mid-call to a thread of lower priority, where it takes turns with
 //! its like, and comes back when it waits for something. [`Movable`] is the call on its
 //! way, [`BlockingExecutor`] the threads, [`queue`] who is next on them, [`Crowd`] how many
-//! burn before another begins. Owner: the engine
-//! owns the threads; whoever owns a [`Movable`] owns the guest, wherever it is.
+//! burn before another begins, [`Habit`] whether it begins on a thread because others burn.
+//! Owner: the engine owns the threads; whoever owns a [`Movable`] owns the guest, wherever it is.
 //!
 //! Invariants: a guest is polled by one thread at a time; what counts is CPU time, not an
 //! epoch that fell into a short call; dropping a [`Movable`] ends its guest, at once or at
