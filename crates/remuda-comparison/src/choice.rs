@@ -12,7 +12,7 @@ pub struct Choice {
     /// Only these works [default: all but hash]
     #[arg(value_enum, value_name = "WORK", hide_possible_values = false)]
     pub works: Vec<Work>,
-    /// How often each server is measured [default: 2; 3 for some]
+    /// How often each server is measured [default: 3; 2 or 1 for long works]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub rounds: Option<u32>,
     /// Seconds of load per measurement [default: 1]
