@@ -233,6 +233,11 @@ impl<W: Work> Movable<W> {
         matches!(self.place, Place::Away(_))
     }
 
+    /// The same for what belongs on the event loop, where its next turn will be.
+    pub(crate) fn has_moved(&self) -> bool {
+        self.is_away() && self.site.executor == Executor::Auto
+    }
+
     /// Ends it; `held` is dropped when it has ended.
     pub(crate) fn end<H: Send + 'static>(mut self, held: H) {
         match std::mem::replace(&mut self.place, Place::Nowhere) {

@@ -60,8 +60,8 @@ pub(super) async fn drive(
                 state.fail(Fault::NoThread, None);
                 return Poll::Ready(());
             }
-            // On a thread it is known to burn; the turn that brings it back says otherwise.
-            Poll::Pending if driving.is_away() => state.burning.store(true, Ordering::Relaxed),
+            // On a thread it burns, or will; the turn after that says otherwise.
+            Poll::Pending if driving.has_moved() => state.burning.store(true, Ordering::Relaxed),
             Poll::Pending => {}
         }
         // It takes no longer than it may.
