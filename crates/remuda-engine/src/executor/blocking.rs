@@ -4,7 +4,8 @@
 //! engine; its threads end with it. Invariants: at most so many threads, each started when
 //! there is something for it to do; they have a lower priority than the event loop; no more
 //! than so many guests wait for their first slice; a slice ends after [`SLICE`], earlier
-//! if somebody shorter waits, so that nobody waits for the end of an endless one.
+//! if a short one waits, so that nobody waits for the end of an endless one; where requests wait to
+//! begin, what has begun keeps its slice, so that it ends at all.
 
 use std::{
     cell::RefCell,
