@@ -5,7 +5,13 @@
 //! thread when others burn already. Owner: the route's [`Site`](super::Site). Invariant: a
 //! counter that saturates, as in the prediction of branches: it follows what most have done of late.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::{
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+/// CPU time without waiting from which on a guest has burnt: that of a turn on the event loop.
+pub(super) const BURNT: Duration = Duration::from_millis(1);
 
 const MOST: u32 = 32;
 

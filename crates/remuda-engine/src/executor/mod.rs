@@ -17,6 +17,7 @@ mod crowd;
 mod habit;
 mod movable;
 mod queue;
+mod trip;
 
 use std::{
     sync::{
